@@ -1,0 +1,2 @@
+//! Measurements beside the peers.
+#![forbid(unsafe_code)]

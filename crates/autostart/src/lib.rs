@@ -1,0 +1,2 @@
+//! The boot engine: which containers, in which order.
+#![forbid(unsafe_code)]

@@ -1,0 +1,37 @@
+//! Words and modes of the cgroup trees that Berth makes or uses (cgroup v2).
+
+/// The leaf of a delegated cgroup in which processes sit. Unmodified liblxc cuts this last
+/// component from its caller's cgroup and so finds the delegated cgroup above it.
+pub const LEAF: &str = "init.scope";
+/// Below a container's cgroup: where its monitor sits.
+pub const MONITOR: &str = "monitor";
+/// Below a container's cgroup: the container's own tree; limits are set on it.
+pub const PAYLOAD: &str = "payload";
+/// Where systemd puts the control processes of a delegated service; never used by us.
+pub const SYSTEMD_CONTROL: &str = ".control";
+
+/// The extended attribute by which systemd (251 and later) marks a delegated cgroup; its value
+/// is `1`. Readable by everybody.
+pub const DELEGATE_XATTR: &str = "user.delegate";
+/// The older mark, readable by root only.
+pub const DELEGATE_XATTR_TRUSTED: &str = "trusted.delegate";
+/// Names of the files whose ownership delegates a cgroup, one a line (kernel 4.15 and later;
+/// cgroups(7)).
+pub const DELEGATE_LIST: &str = "/sys/kernel/cgroup/delegate";
+/// What the list holds on every kernel; used where the file does not exist.
+pub const DELEGATE_FALLBACK: [&str; 3] =
+    ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control"];
+
+/// Mode of a delegated cgroup's directory.
+pub const DIR_MODE: u32 = 0o755;
+/// Mode of the delegated files.
+pub const FILE_MODE: u32 = 0o644;
+
+/// Prefixes of the kernel's own files in a cgroup directory. A child cgroup whose name starts
+/// with one of them could collide with a control file of today or tomorrow.
+pub const CONTROL_FILE_PREFIXES: [&str; 11] = [
+    "cgroup.", "memory.", "cpu.", "cpuset.", "io.", "pids.", "hugetlb.", "rdma.", "misc.", "dmem.",
+    "irq.",
+];
+/// Prefixes of the cgroups that liblxc makes beside ours.
+pub const LXC_PREFIX: &str = "lxc.";

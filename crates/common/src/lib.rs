@@ -1,0 +1,13 @@
+//! One place for each thing that two parts of Berth must agree on: paths, names, modes, cgroup
+//! words, unit names, exit codes. No dependency, no I/O.
+#![forbid(unsafe_code)]
+
+pub mod cgroup;
+pub mod exit;
+pub mod id;
+pub mod name;
+pub mod path;
+pub mod unit;
+
+pub use id::{Gid, Uid};
+pub use name::{ContainerName, InterfaceName, NameError};

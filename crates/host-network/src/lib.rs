@@ -1,0 +1,2 @@
+//! berth-net: the host's bridge for containers.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Credentials and capabilities of the calling process.

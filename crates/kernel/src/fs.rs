@@ -1,0 +1,1 @@
+//! Files by descriptor: resolution below a root, extended attributes, locks, atomic writes.

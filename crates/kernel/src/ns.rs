@@ -1,0 +1,1 @@
+//! Namespaces: entering them and proving who owns them (ioctl_ns(2)).

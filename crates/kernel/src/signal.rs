@@ -1,0 +1,1 @@
+//! Signals: masks, dispositions, signalfd(2).

@@ -1,0 +1,1 @@
+//! Unix sockets: sequenced packets with descriptors, credentials of the peer.

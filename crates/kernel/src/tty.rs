@@ -1,0 +1,1 @@
+//! Terminals: pseudo-terminals, raw mode, window size.

@@ -1,0 +1,2 @@
+//! rtnetlink, synchronous: messages and socket.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Containers for everybody: the command line, starts, monitors.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! PAM session module: delegates a login session's cgroup to its user.

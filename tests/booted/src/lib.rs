@@ -1,0 +1,2 @@
+//! Tests on the booted host.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Boots a real Debian under User Mode Linux and drives it.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Tests of kernel behaviour in fresh namespaces on the machine at hand.
+#![forbid(unsafe_code)]

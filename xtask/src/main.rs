@@ -1,0 +1,4 @@
+//! Everything a developer does: try, test, install, images, checks.
+#![forbid(unsafe_code)]
+
+fn main() {}
