@@ -1,1 +1,111 @@
 //! Signals: masks, dispositions, signalfd(2).
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// Signals taken from a descriptor instead of by handlers; they stay blocked for the life of
+/// the process and for children until [`reset`].
+pub struct SignalQueue(SignalFd);
+
+impl SignalQueue {
+    /// Blocks `signals` and queues them.
+    pub fn new(signals: &[Signal]) -> io::Result<Self> {
+        let set: SigSet = signals.iter().copied().collect();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        Ok(Self(SignalFd::with_flags(&set, flags)?))
+    }
+
+    /// The next queued signal's number, if there is one.
+    pub fn take(&mut self) -> io::Result<Option<i32>> {
+        Ok(self.0.read_signal()?.map(|info| info.ssi_signo as i32))
+    }
+}
+
+impl AsFd for SignalQueue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Gives every signal its default action and unblocks all: what a program expects at its start.
+pub fn reset() -> io::Result<()> {
+    for number in 1..=libc::SIGRTMAX() {
+        if matches!(number, libc::SIGKILL | libc::SIGSTOP) {
+            continue;
+        }
+        // SAFETY: the default action installs no handler. libc refuses the two numbers that it
+        // keeps for itself below SIGRTMIN; nothing is lost by that.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+    Ok(())
+}
+
+/// Makes the caller deaf to `signal`.
+pub fn ignore(signal: Signal) -> io::Result<()> {
+    // SAFETY: SIG_IGN installs no handler.
+    let before = unsafe { libc::signal(signal as i32, libc::SIG_IGN) };
+    if before == libc::SIG_ERR {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// The number of a signal by name (`SIGTERM`, `TERM`, `SIGRTMIN+3`, `RTMAX-1`) or by number,
+/// 1–64.
+pub fn number(text: &str) -> Option<i32> {
+    if let Ok(number) = text.parse::<i32>() {
+        return (1..=libc::SIGRTMAX()).contains(&number).then_some(number);
+    }
+    let name = text.strip_prefix("SIG").unwrap_or(text);
+    let (base, offset) = if let Some(rest) = name.strip_prefix("RTMIN") {
+        (libc::SIGRTMIN(), rest)
+    } else if let Some(rest) = name.strip_prefix("RTMAX") {
+        (libc::SIGRTMAX(), rest)
+    } else {
+        return format!("SIG{name}")
+            .parse::<Signal>()
+            .ok()
+            .map(|signal| signal as i32);
+    };
+    let offset = match offset {
+        "" => 0,
+        _ if !offset.starts_with(['+', '-']) => return None,
+        _ => offset.parse::<i32>().ok()?,
+    };
+    let number = base.checked_add(offset)?;
+    (libc::SIGRTMIN()..=libc::SIGRTMAX())
+        .contains(&number)
+        .then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_by_name_and_number() {
+        assert_eq!(number("SIGTERM"), Some(libc::SIGTERM));
+        assert_eq!(number("PWR"), Some(libc::SIGPWR));
+        assert_eq!(number("9"), Some(9));
+        assert_eq!(number("SIGRTMIN+3"), Some(libc::SIGRTMIN() + 3));
+        assert_eq!(number("SIGRTMAX-1"), Some(libc::SIGRTMAX() - 1));
+        for wrong in [
+            "",
+            "SIGFOO",
+            "0",
+            "65",
+            "-1",
+            "SIGRTMIN+99",
+            "RTMIN3",
+            "RTMAX+1",
+        ] {
+            assert_eq!(number(wrong), None, "{wrong}");
+        }
+    }
+}
