@@ -530,7 +530,7 @@ fn whole_file(kind: libc::c_int) -> libc::flock {
 /// Takes the exclusive flock(2) of an open file description, waiting at most `patience`.
 /// `Ok(false)` if it was taken all the time.
 pub fn flock_exclusive(fd: BorrowedFd<'_>, patience: Duration) -> io::Result<bool> {
-    let end = Instant::now() + patience;
+    let start = Instant::now();
     let mut pause = Duration::from_micros(200);
     loop {
         // SAFETY: flock(2) takes two numbers; the descriptor is open while it is borrowed.
@@ -541,11 +541,11 @@ pub fn flock_exclusive(fd: BorrowedFd<'_>, patience: Duration) -> io::Result<boo
             Err(Errno::EWOULDBLOCK) => {}
             Err(errno) => return Err(errno.into()),
         }
-        let now = Instant::now();
-        if now >= end {
+        let rest = patience.saturating_sub(start.elapsed());
+        if rest.is_zero() {
             return Ok(false);
         }
-        std::thread::sleep(pause.min(end - now));
+        std::thread::sleep(pause.min(rest));
         pause = (pause * 2).min(Duration::from_millis(20));
     }
 }
