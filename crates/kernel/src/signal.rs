@@ -84,6 +84,16 @@ pub fn number(text: &str) -> Option<i32> {
         .then_some(number)
 }
 
+/// Whether the caller ignores `signal`, as `nohup` and shells' background jobs ask for.
+pub fn is_ignored(signal: Signal) -> io::Result<bool> {
+    // SAFETY: an all-zero sigaction is a valid value; sigaction(2) overwrites it.
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: no new action is given; `now` is writable and outlives the call.
+    let done = unsafe { libc::sigaction(signal as i32, std::ptr::null(), &raw mut now) };
+    super::process::check(done.into())?;
+    Ok(now.sa_sigaction == libc::SIG_IGN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,5 +117,12 @@ mod tests {
         ] {
             assert_eq!(number(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn ignored_signals_are_known() {
+        assert!(!is_ignored(Signal::SIGURG).unwrap());
+        ignore(Signal::SIGURG).unwrap();
+        assert!(is_ignored(Signal::SIGURG).unwrap());
     }
 }

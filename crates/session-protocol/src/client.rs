@@ -1,0 +1,320 @@
+//! The caller's end of a user's launch socket.
+
+use crate::launch::{FORWARDED, Launch, Reply, Request, socket_path};
+use crate::{Connection, Error};
+use berth_common::{Uid, unit};
+use berth_kernel::process::Exit;
+use berth_kernel::signal::{self, SignalQueue};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long the service may take to say that the command runs. On a busy host it may first have
+/// to be started, and to be moved by the service manager.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// Why a command could not be launched, or how it ended is not known.
+#[derive(Debug)]
+pub enum LaunchError {
+    /// There is no socket for this user: he has not logged in through a session that starts
+    /// one, or Berth's units are not installed.
+    NoSocket(PathBuf),
+    /// The socket cannot be connected to.
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The service refused; it says why.
+    Refused(String),
+    /// The service did not answer within 30 seconds.
+    Silent(Uid),
+    /// The service ended before the command was started; nothing runs.
+    DiedBefore(Uid),
+    /// The service ended while the command ran; how it ended, or whether, is not known.
+    DiedAfter {
+        /// Whose service.
+        uid: Uid,
+        /// The command's process number.
+        pid: i32,
+    },
+    /// What the caller wants is too large for one message, or the conversation failed.
+    Protocol(Error),
+}
+
+impl fmt::Display for LaunchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSocket(path) => {
+                write!(f, "there is no launch socket {}", path.display())
+            }
+            Self::Connect { path, source } => {
+                write!(
+                    f,
+                    "cannot connect to the launch socket {}: {source}",
+                    path.display()
+                )
+            }
+            Self::Refused(reason) => write!(f, "the launch service refused: {reason}"),
+            Self::Silent(uid) => write!(
+                f,
+                "the launch service did not answer within {} seconds (see: systemctl status {})",
+                ANSWER_LIMIT.as_secs(),
+                unit::session_helper(*uid)
+            ),
+            Self::DiedBefore(uid) => write!(
+                f,
+                "the launch service ended before the command was started (see: systemctl status \
+                 {})",
+                unit::session_helper(*uid)
+            ),
+            Self::DiedAfter { uid, pid } => write!(
+                f,
+                "the launch service ended while the command ran (process {pid}); how it ended is \
+                 not known (see: systemctl status {})",
+                unit::session_helper(*uid)
+            ),
+            Self::Protocol(error) => write!(f, "talking to the launch service: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for LaunchError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Connect { source, .. } => Some(source),
+            Self::Protocol(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<Error> for LaunchError {
+    fn from(error: Error) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+/// What a launched command gets from its caller besides arguments and environment.
+#[derive(Clone, Copy, Debug)]
+pub struct Descriptors<'a> {
+    /// Standard input, output, error.
+    pub stdio: [BorrowedFd<'a>; 3],
+    /// A descriptor of the working directory.
+    pub directory: BorrowedFd<'a>,
+}
+
+/// Runs `berth` with these arguments in the lasting cgroup of `uid` (the caller's own) and waits
+/// for its end. SIGINT, SIGTERM, SIGHUP and SIGQUIT that the caller gets meanwhile are forwarded,
+/// except those that it ignores. To be called where there are no other threads.
+pub fn launch(uid: Uid, launch: Launch, with: Descriptors<'_>) -> Result<Exit, LaunchError> {
+    let path = socket_path(uid);
+    let connection = match Connection::connect(&path) {
+        Ok(connection) => connection,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(LaunchError::NoSocket(path));
+        }
+        Err(source) => return Err(LaunchError::Connect { path, source }),
+    };
+    converse(&connection, uid, launch, with)
+}
+
+fn converse(
+    connection: &Connection,
+    uid: Uid,
+    launch: Launch,
+    with: Descriptors<'_>,
+) -> Result<Exit, LaunchError> {
+    let mut signals = ForwardedSignals::block().map_err(Error::io("wait for signals"))?;
+    let [input, output, error] = with.stdio;
+    let request = Request::Launch(launch).to_frame();
+    match connection.send(&request, &[input, output, error, with.directory]) {
+        Err(error) if error.is_disconnected() => return Err(LaunchError::DiedBefore(uid)),
+        other => other?,
+    }
+    let deadline = Instant::now() + ANSWER_LIMIT;
+    let mut running = None;
+    loop {
+        let timeout = match running {
+            None => remaining(deadline).ok_or(LaunchError::Silent(uid))?,
+            Some(_) => PollTimeout::NONE,
+        };
+        if wait(connection, &signals.queue, timeout).map_err(Error::io("wait for the service"))? {
+            let Some((frame, _)) = connection.recv()? else {
+                return Err(match running {
+                    None => LaunchError::DiedBefore(uid),
+                    Some(pid) => LaunchError::DiedAfter { uid, pid },
+                });
+            };
+            match Reply::from_frame(&frame)? {
+                Reply::Started { pid } => running = Some(pid),
+                Reply::Exited(exit) => return Ok(exit),
+                Reply::Refused(reason) => return Err(LaunchError::Refused(reason)),
+            }
+        }
+        signals.forward(connection)?;
+    }
+}
+
+fn remaining(deadline: Instant) -> Option<PollTimeout> {
+    let left = deadline.checked_duration_since(Instant::now())?;
+    PollTimeout::try_from(left.max(Duration::from_millis(1))).ok()
+}
+
+/// Waits for either; whether the connection has something to say.
+fn wait(connection: &Connection, signals: &SignalQueue, limit: PollTimeout) -> io::Result<bool> {
+    let mut ready = [
+        PollFd::new(connection.as_fd(), PollFlags::POLLIN),
+        PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+    ];
+    match poll(&mut ready, limit) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let [connection, _] = ready;
+    Ok(connection.any().unwrap_or(true))
+}
+
+/// Takes the caller's signals for as long as it lives.
+struct ForwardedSignals {
+    queue: SignalQueue,
+    mask_before: SigSet,
+}
+
+impl ForwardedSignals {
+    fn block() -> io::Result<Self> {
+        // A blocked signal is queued even if it is ignored, so what `nohup` ignores stays out.
+        let mut wanted = Vec::new();
+        for signal in FORWARDED {
+            if !signal::is_ignored(signal)? {
+                wanted.push(signal);
+            }
+        }
+        let mut mask_before = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, None, Some(&mut mask_before))?;
+        Ok(Self {
+            queue: SignalQueue::new(&wanted)?,
+            mask_before,
+        })
+    }
+
+    fn forward(&mut self, connection: &Connection) -> Result<(), LaunchError> {
+        while let Some(number) = self.queue.take().map_err(Error::io("read a signal"))? {
+            let Ok(signal) = Signal::try_from(number) else {
+                continue;
+            };
+            match connection.send(&Request::Signal(signal).to_frame(), &[]) {
+                // What the service had to say before it closed is still to be read.
+                Err(error) if error.is_disconnected() => {}
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ForwardedSignals {
+    fn drop(&mut self) {
+        let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask_before), None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    /// What a client gets from a service that behaves like `service`.
+    fn against(service: impl FnOnce(Connection) + Send + 'static) -> Result<Exit, LaunchError> {
+        let (ours, theirs) = Connection::pair().unwrap();
+        let other = std::thread::spawn(move || service(theirs));
+        let (null, root) = (File::open("/dev/null").unwrap(), File::open("/").unwrap());
+        let launch = Launch {
+            arguments: vec!["start".into()],
+            environment: vec![],
+        };
+        let stdio = [null.as_fd(); 3];
+        let with = Descriptors {
+            stdio,
+            directory: root.as_fd(),
+        };
+        let result = converse(&ours, Uid::ROOT, launch, with);
+        drop(ours);
+        other.join().unwrap();
+        result
+    }
+
+    fn say(connection: &Connection, reply: Reply) {
+        connection.send(&reply.to_frame(), &[]).unwrap();
+    }
+
+    #[test]
+    fn the_commands_end_is_the_callers() {
+        let exit = against(|service| {
+            let (frame, fds) = service.recv().unwrap().unwrap();
+            assert!(matches!(Request::from_frame(frame), Ok(Request::Launch(_))));
+            assert_eq!(fds.len(), crate::launch::LAUNCH_FDS);
+            say(&service, Reply::Started { pid: 5 });
+            say(&service, Reply::Exited(Exit::Code(3)));
+        });
+        assert_eq!(exit.unwrap(), Exit::Code(3));
+    }
+
+    #[test]
+    fn refusal_and_death_are_told_apart() {
+        let refused = against(|service| {
+            service.recv().unwrap();
+            say(&service, Reply::Refused("why".into()));
+        });
+        assert!(matches!(refused, Err(LaunchError::Refused(why)) if why == "why"));
+        assert!(matches!(against(drop), Err(LaunchError::DiedBefore(_))));
+        let before = against(|service| drop(service.recv()));
+        assert!(matches!(before, Err(LaunchError::DiedBefore(_))));
+        let after = against(|service| {
+            service.recv().unwrap();
+            say(&service, Reply::Started { pid: 5 });
+        });
+        assert!(matches!(after, Err(LaunchError::DiedAfter { pid: 5, .. })));
+    }
+
+    #[test]
+    fn too_much_to_say_is_refused_here() {
+        let (ours, _theirs) = Connection::pair().unwrap();
+        let null = File::open("/dev/null").unwrap();
+        let launch = Launch {
+            arguments: vec!["x".repeat(200_000).into()],
+            environment: vec![],
+        };
+        let with = Descriptors {
+            stdio: [null.as_fd(); 3],
+            directory: null.as_fd(),
+        };
+        let error = converse(&ours, Uid::ROOT, launch, with).unwrap_err();
+        assert!(
+            matches!(error, LaunchError::Protocol(Error::Frame(_))),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_missing_socket_is_its_own_error() {
+        let nobody = Uid::new(4_000_000_000).unwrap();
+        let null = File::open("/dev/null").unwrap();
+        let with = Descriptors {
+            stdio: [null.as_fd(); 3],
+            directory: null.as_fd(),
+        };
+        let nothing = Launch {
+            arguments: vec![],
+            environment: vec![],
+        };
+        let error = launch(nobody, nothing, with).unwrap_err();
+        assert!(matches!(error, LaunchError::NoSocket(_)), "{error}");
+    }
+}
