@@ -1,2 +1,28 @@
 //! cgroup v2: the host's layout, delegated trees, limits.
+//!
+//! A [`Hierarchy`] is the mounted tree, a [`CgroupDir`] an open cgroup in it. A
+//! [`DelegatedBase`] is a cgroup that belongs to a user: he may make children in it and move
+//! processes inside it, and its own processes sit in its leaf, `init.scope`.
+//!
+//! The crate is linked into programs that run as root inside a login: it asks no name service,
+//! starts no thread, opens no socket, and every loop in it is bounded.
 #![forbid(unsafe_code)]
+
+mod base;
+mod delegation;
+mod dir;
+mod error;
+mod hierarchy;
+mod limits;
+mod path;
+mod statistics;
+mod tree;
+
+pub use base::{DelegatedBase, lasting_paths};
+pub use delegation::DelegationSet;
+pub use dir::{CgroupDir, Controllers};
+pub use error::{Error, Result};
+pub use hierarchy::Hierarchy;
+pub use limits::LimitSetting;
+pub use path::CgroupPath;
+pub use statistics::Statistics;

@@ -10,6 +10,10 @@ pub const PAYLOAD: &str = "payload";
 /// Where systemd puts the control processes of a delegated service; never used by us.
 pub const SYSTEMD_CONTROL: &str = ".control";
 
+/// Below the init system's own cgroup, where there is no systemd: the tree that holds the users'
+/// lasting cgroups, `user-UID` each.
+pub const OWN_TREE: &str = "berth";
+
 /// The extended attribute by which systemd (251 and later) marks a delegated cgroup; its value
 /// is `1`. Readable by everybody.
 pub const DELEGATE_XATTR: &str = "user.delegate";

@@ -23,3 +23,16 @@ pub const NET: &str = "berth-net.service";
 /// The first systemd whose transient scopes read drop-ins; below it the session drop-in must not
 /// be installed.
 pub const FIRST_SYSTEMD_WITH_SCOPE_DROPINS: u32 = 252;
+
+/// The slice above the slices of all users.
+pub const USER_SLICE: &str = "user.slice";
+
+/// The slice that holds a user's sessions and services.
+pub fn user_slice(uid: Uid) -> String {
+    format!("user-{uid}.slice")
+}
+
+/// The scope of the login session that logind calls `id`.
+pub fn session_scope(id: &str) -> String {
+    format!("session-{id}.scope")
+}
