@@ -7,9 +7,15 @@ pub mod cred;
 pub mod fs;
 pub mod limits;
 pub mod mount;
+pub mod netlink_socket;
 pub mod ns;
 pub mod process;
 pub mod signal;
 pub mod sock;
 pub mod tty;
 pub mod user;
+
+/// The kernel's reason in words, in English whatever the locale is.
+pub fn error_text(errno: i32) -> &'static str {
+    nix::errno::Errno::from_raw(errno).desc()
+}
