@@ -1,0 +1,527 @@
+//! The engine against a virtual clock: single cases, then random sets of containers.
+
+use berth_autostart::*;
+use berth_common::ContainerName;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// What a container does when it is started or stopped.
+#[derive(Clone, Debug)]
+enum Behaviour {
+    /// Takes this long, then is up (down). A stop that takes longer than its grace is a kill.
+    Takes(Duration),
+    /// Fails after this long.
+    Fails(Duration),
+    /// Cannot even begin.
+    Refuses,
+    /// Never answers, not even to a kill.
+    Hangs,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Event {
+    Begin(String, Work),
+    Abandon(String),
+    End(String),
+}
+
+/// A world whose clock jumps to whatever happens next.
+struct World {
+    now: Duration,
+    behaviour: HashMap<String, Behaviour>,
+    under_way: BTreeMap<JobId, (String, Option<Duration>, Finish)>,
+    log: Vec<(Duration, Event)>,
+    most_at_once: usize,
+    told: Vec<Entry>,
+}
+
+impl World {
+    fn new(behaviour: impl IntoIterator<Item = (String, Behaviour)>) -> Self {
+        Self {
+            now: s(1_000_000),
+            behaviour: behaviour.into_iter().collect(),
+            under_way: BTreeMap::new(),
+            log: Vec::new(),
+            most_at_once: 0,
+            told: Vec::new(),
+        }
+    }
+
+    fn since(&self, begun: Duration, name: &str) -> (Duration, Duration) {
+        let find = |wanted: &dyn Fn(&Event) -> bool| {
+            self.log
+                .iter()
+                .find(|(_, event)| wanted(event))
+                .map(|(at, _)| *at - begun)
+        };
+        let begin = find(&|event| matches!(event, Event::Begin(n, _) if n == name));
+        let end = find(&|event| matches!(event, Event::End(n) if n == name));
+        (begin.expect("begun"), end.expect("ended"))
+    }
+}
+
+impl Actions for World {
+    fn begin(&mut self, job: JobId, name: &ContainerName, work: Work) -> Result<(), String> {
+        let name = name.to_string();
+        self.log.push((self.now, Event::Begin(name.clone(), work)));
+        let (after, finish) = match (&self.behaviour[&name], work) {
+            (Behaviour::Refuses, _) => return Err("no such container".to_owned()),
+            (Behaviour::Hangs, _) => (None, Finish::Done),
+            (Behaviour::Fails(after), _) => (Some(*after), Finish::Failed("broken".to_owned())),
+            (Behaviour::Takes(_), Work::Kill) => (Some(Duration::ZERO), Finish::Done),
+            (Behaviour::Takes(takes), Work::Stop(Some(grace))) if *takes > grace => {
+                (Some(grace), Finish::Killed)
+            }
+            (Behaviour::Takes(takes), _) => (Some(*takes), Finish::Done),
+        };
+        self.under_way
+            .insert(job, (name, after.map(|after| self.now + after), finish));
+        self.most_at_once = self.most_at_once.max(self.under_way.len());
+        Ok(())
+    }
+
+    fn wait(&mut self, until: Option<Duration>) -> Vec<(JobId, Finish)> {
+        let next = self.under_way.values().filter_map(|(_, at, _)| *at).min();
+        self.now = next
+            .into_iter()
+            .chain(until)
+            .min()
+            .expect("the engine must not wait for what never happens")
+            .max(self.now);
+        let due: Vec<JobId> = self
+            .under_way
+            .iter()
+            .filter(|(_, (_, at, _))| at.is_some_and(|at| at <= self.now))
+            .map(|(&job, _)| job)
+            .collect();
+        due.into_iter()
+            .map(|job| {
+                let (name, _, finish) = self.under_way.remove(&job).expect("listed");
+                self.log.push((self.now, Event::End(name)));
+                (job, finish)
+            })
+            .collect()
+    }
+
+    fn abandon(&mut self, job: JobId) {
+        let (name, ..) = self
+            .under_way
+            .remove(&job)
+            .expect("only work under way is abandoned");
+        self.log.push((self.now, Event::Abandon(name)));
+    }
+
+    fn now(&self) -> Duration {
+        self.now
+    }
+
+    fn finished(&mut self, entry: &Entry) {
+        self.told.push(entry.clone());
+    }
+}
+
+fn container(name: &str, order: i32, delay: u64, running: bool) -> Container {
+    Container {
+        name: name.parse().expect("a name"),
+        auto: true,
+        order,
+        delay: s(delay),
+        groups: Vec::new(),
+        running,
+    }
+}
+
+fn play(
+    containers: &[(Container, Behaviour)],
+    direction: Direction,
+    limits: &Limits,
+) -> (World, Report, Duration) {
+    let list: Vec<Container> = containers.iter().map(|(c, _)| c.clone()).collect();
+    let plan = plan(&list, &Selection::default(), direction);
+    let mut world = World::new(
+        containers
+            .iter()
+            .map(|(c, b)| (c.name.to_string(), b.clone())),
+    );
+    let begun = world.now;
+    let report = run(&plan, limits, &mut world);
+    assert_eq!(
+        world.told, report.entries,
+        "progress tells what the report does"
+    );
+    assert!(world.under_way.is_empty(), "nothing is left behind");
+    (world, report, begun)
+}
+
+fn outcome<'r>(report: &'r Report, name: &str) -> &'r Outcome {
+    &report
+        .entries
+        .iter()
+        .find(|e| e.name.as_str() == name)
+        .expect("reported")
+        .outcome
+}
+
+#[test]
+fn a_rank_runs_at_once_and_the_next_waits_for_it() {
+    use Behaviour::Takes;
+    let set = [
+        (container("a", 0, 0, false), Takes(s(5))),
+        (container("b", 0, 0, false), Takes(s(2))),
+        (container("c", 1, 0, false), Takes(s(1))),
+    ];
+    let (world, report, begun) = play(&set, Direction::Start, &Limits::default());
+    assert_eq!(world.since(begun, "a"), (s(0), s(5)));
+    assert_eq!(world.since(begun, "b"), (s(0), s(2)));
+    assert_eq!(world.since(begun, "c"), (s(5), s(6)));
+    assert_eq!(report.exit_status(), 0);
+}
+
+#[test]
+fn no_more_than_the_bound_at_once_and_a_free_place_is_used() {
+    let set: Vec<_> = (1..=4)
+        .map(|i| {
+            (
+                container(&format!("c{i}"), 0, 0, false),
+                Behaviour::Takes(s(i)),
+            )
+        })
+        .collect();
+    let two = Limits {
+        parallel: NonZeroUsize::new(2).unwrap(),
+        ..Limits::default()
+    };
+    let (world, _, begun) = play(&set, Direction::Start, &two);
+    assert_eq!(world.most_at_once, 2);
+    assert_eq!(world.since(begun, "c3"), (s(1), s(4)));
+    assert_eq!(world.since(begun, "c4"), (s(2), s(6)));
+}
+
+#[test]
+fn the_longest_delay_of_a_rank_passes_before_the_next_start() {
+    use Behaviour::{Fails, Takes};
+    let set = [
+        (container("a", 0, 7, false), Takes(s(1))),
+        (container("b", 0, 3, false), Takes(s(2))),
+        (container("broken", 0, 100, false), Fails(s(2))),
+        (container("there", 0, 100, true), Takes(s(0))),
+        (container("c", 1, 50, false), Takes(s(1))),
+    ];
+    let (world, report, begun) = play(&set, Direction::Start, &Limits::default());
+    assert_eq!(
+        world.since(begun, "c").0,
+        s(2 + 7),
+        "only what was started counts"
+    );
+    assert_eq!(
+        world.now - begun,
+        s(10),
+        "nothing comes after the last delay"
+    );
+    assert_eq!(outcome(&report, "there"), &Outcome::Already);
+    assert_eq!(
+        outcome(&report, "broken"),
+        &Outcome::Failed("broken".to_owned())
+    );
+    assert_eq!(report.exit_status(), 2);
+}
+
+#[test]
+fn no_delay_where_nothing_is_left_to_start() {
+    let set = [
+        (container("a", 0, 30, false), Behaviour::Takes(s(1))),
+        (container("there", 1, 0, true), Behaviour::Takes(s(0))),
+    ];
+    let (world, _, begun) = play(&set, Direction::Start, &Limits::default());
+    assert_eq!(world.now - begun, s(1));
+}
+
+#[test]
+fn neither_a_failure_nor_one_that_hangs_keeps_the_rest_from_running() {
+    let set = [
+        (container("refuses", 0, 0, false), Behaviour::Refuses),
+        (container("hangs", 0, 0, false), Behaviour::Hangs),
+        (container("after", 1, 0, false), Behaviour::Takes(s(1))),
+    ];
+    let limits = Limits {
+        start_timeout: Some(s(20)),
+        ..Limits::default()
+    };
+    let (world, report, begun) = play(&set, Direction::Start, &limits);
+    assert_eq!(world.since(begun, "after").0, s(20));
+    assert_eq!(
+        outcome(&report, "refuses"),
+        &Outcome::Failed("no such container".to_owned())
+    );
+    let Outcome::TimedOut(why) = outcome(&report, "hangs") else {
+        panic!("{report:?}")
+    };
+    assert!(why.contains("20 s"), "{why}");
+    assert!(
+        world
+            .log
+            .contains(&(begun + s(20), Event::Abandon("hangs".to_owned())))
+    );
+    assert_eq!(report.exit_status(), 2);
+}
+
+#[test]
+fn every_attempt_failed_is_status_one() {
+    let set = [(container("a", 0, 0, false), Behaviour::Refuses)];
+    assert_eq!(
+        play(&set, Direction::Start, &Limits::default())
+            .1
+            .exit_status(),
+        1
+    );
+    assert_eq!(
+        play(&[], Direction::Start, &Limits::default())
+            .1
+            .exit_status(),
+        0
+    );
+}
+
+#[test]
+fn shutdown_goes_backwards_and_skips_what_does_not_run() {
+    use Behaviour::Takes;
+    let set = [
+        (container("db", 0, 9, true), Takes(s(2))),
+        (container("web", 5, 9, true), Takes(s(1))),
+        (container("off", 9, 9, false), Takes(s(50))),
+    ];
+    let (world, report, begun) = play(&set, Direction::Shutdown, &Limits::default());
+    assert_eq!(world.since(begun, "web"), (s(0), s(1)));
+    assert_eq!(
+        world.since(begun, "db"),
+        (s(1), s(3)),
+        "delays are of starts alone"
+    );
+    assert_eq!(outcome(&report, "off"), &Outcome::Already);
+    assert_eq!(outcome(&report, "db"), &Outcome::Stopped);
+}
+
+#[test]
+fn one_that_does_not_stop_is_killed_after_its_grace() {
+    let set = [(container("slow", 0, 0, true), Behaviour::Takes(s(500)))];
+    let (world, report, begun) = play(&set, Direction::Shutdown, &Limits::default());
+    assert_eq!(world.since(begun, "slow"), (s(0), s(60)));
+    assert_eq!(outcome(&report, "slow"), &Outcome::Killed);
+    assert_eq!(report.exit_status(), 0);
+}
+
+#[test]
+fn a_shutdown_ends_within_its_total() {
+    use Behaviour::{Hangs, Takes};
+    let mut set: Vec<_> = (0..5)
+        .map(|i| (container(&format!("slow{i}"), i, 0, true), Takes(s(500))))
+        .collect();
+    set.push((container("stuck", 2, 0, true), Hangs));
+    let limits = Limits {
+        total: Some(s(100)),
+        stop_timeout: None,
+        ..Limits::default()
+    };
+    let (world, report, begun) = play(&set, Direction::Shutdown, &limits);
+    assert!(world.now - begun <= s(100), "{:?}", world.now - begun);
+    assert_eq!(
+        world.since(begun, "slow4"),
+        (s(0), s(90)),
+        "its grace ends before the total"
+    );
+    assert_eq!(outcome(&report, "slow3"), &Outcome::Killed);
+    assert!(matches!(outcome(&report, "stuck"), Outcome::TimedOut(_)));
+    assert_eq!(report.entries.len(), 6);
+}
+
+#[test]
+fn without_any_bound_a_stop_waits() {
+    let set = [(container("slow", 0, 0, true), Behaviour::Takes(s(5000)))];
+    let limits = Limits {
+        stop_timeout: None,
+        ..Limits::default()
+    };
+    let (_, report, _) = play(&set, Direction::Shutdown, &limits);
+    assert_eq!(outcome(&report, "slow"), &Outcome::Stopped);
+}
+
+fn behaviours() -> impl Strategy<Value = Behaviour> {
+    prop_oneof![
+        6 => (0u64..200).prop_map(|t| Behaviour::Takes(s(t))),
+        2 => (0u64..50).prop_map(|t| Behaviour::Fails(s(t))),
+        1 => Just(Behaviour::Refuses),
+        1 => Just(Behaviour::Hangs),
+    ]
+}
+
+fn groups() -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec(prop::sample::select(vec!["a", "ab", "b", "onboot"]), 0..3)
+        .prop_map(|names| names.into_iter().map(str::to_owned).collect())
+}
+
+fn containers() -> impl Strategy<Value = Vec<(Container, Behaviour)>> {
+    let one = (
+        any::<bool>(),
+        -3..4i32,
+        0u64..20,
+        groups(),
+        any::<bool>(),
+        behaviours(),
+    );
+    prop::collection::vec(one, 0..40).prop_map(|all| {
+        all.into_iter()
+            .enumerate()
+            .map(|(i, (auto, order, delay, groups, running, behaviour))| {
+                let mut c = container(&format!("c{i}"), order, delay, running);
+                c.auto = auto;
+                c.groups = groups;
+                (c, behaviour)
+            })
+            .collect()
+    })
+}
+
+fn selections() -> impl Strategy<Value = Selection> {
+    let list = prop::collection::vec(
+        prop::sample::select(vec!["", "a", "ab", "onboot", "x"]),
+        0..5,
+    );
+    (list, any::<bool>(), any::<bool>()).prop_map(|(list, all, ignore_auto)| {
+        let groups = match list.is_empty() {
+            true => Vec::new(),
+            false => Group::parse_list(&list.join(",")),
+        };
+        Selection {
+            groups,
+            all,
+            ignore_auto,
+        }
+    })
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    (1usize..6, prop::option::of(1u64..300)).prop_map(|(parallel, total)| Limits {
+        parallel: NonZeroUsize::new(parallel).unwrap(),
+        start_timeout: Some(s(40)),
+        stop_timeout: Some(s(30)),
+        total: total.map(s),
+    })
+}
+
+/// Whether the selection means the container, said in another way than the engine says it.
+fn is_meant(container: &Container, selection: &Selection) -> bool {
+    let null = Group::Null;
+    let in_group = |group: &Group| match group {
+        Group::Null => container.groups.is_empty(),
+        Group::Named(name) => container.groups.contains(name),
+    };
+    (container.auto || selection.ignore_auto)
+        && (selection.all
+            || selection.groups.iter().any(in_group)
+            || (selection.groups.is_empty() && in_group(&null)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn random_sets_keep_the_rules(
+        set in containers(),
+        selection in selections(),
+        shutdown in any::<bool>(),
+        limits in limits(),
+    ) {
+        let direction = if shutdown { Direction::Shutdown } else { Direction::Start };
+        let list: Vec<Container> = set.iter().map(|(c, _)| c.clone()).collect();
+        let plan = plan(&list, &selection, direction);
+
+        let planned: Vec<&str> = plan.ranks.iter().flatten().map(|c| c.name.as_str()).collect();
+        let unique: BTreeSet<&str> = planned.iter().copied().collect();
+        prop_assert_eq!(planned.len(), unique.len(), "each container once");
+        let meant: BTreeSet<&str> = list
+            .iter()
+            .filter(|c| is_meant(c, &selection))
+            .map(|c| c.name.as_str())
+            .collect();
+        prop_assert_eq!(&unique, &meant);
+        for rank in &plan.ranks {
+            prop_assert!(!rank.is_empty());
+            prop_assert!(rank.iter().all(|c| c.order == rank[0].order));
+        }
+        if selection.all || selection.groups.len() < 2 {
+            for pair in plan.ranks.windows(2) {
+                prop_assert_eq!(pair[0][0].order < pair[1][0].order, !shutdown);
+            }
+        }
+
+        let mut world = World::new(set.iter().map(|(c, b)| (c.name.to_string(), b.clone())));
+        let begun = world.now;
+        let report = run(&plan, &limits, &mut world);
+
+        let mut reported: Vec<&str> = report.entries.iter().map(|e| e.name.as_str()).collect();
+        reported.sort_unstable();
+        let mut planned_sorted = planned.clone();
+        planned_sorted.sort_unstable();
+        prop_assert_eq!(reported, planned_sorted, "each outcome is told once");
+        prop_assert!(world.under_way.is_empty());
+        prop_assert!(world.most_at_once <= limits.parallel.get());
+        if let Some(total) = limits.total {
+            prop_assert!(world.now - begun <= total);
+        }
+
+        // A rank begins after the last of the ranks before it has ended, one way or another.
+        let rank_of: HashMap<&str, usize> = plan
+            .ranks
+            .iter()
+            .enumerate()
+            .flat_map(|(i, rank)| rank.iter().map(move |c| (c.name.as_str(), i)))
+            .collect();
+        let mut highest_begun = 0;
+        for (_, event) in &world.log {
+            match event {
+                Event::Begin(name, _) => {
+                    prop_assert!(rank_of[name.as_str()] >= highest_begun);
+                    highest_begun = rank_of[name.as_str()];
+                }
+                Event::End(name) | Event::Abandon(name) => {
+                    prop_assert_eq!(rank_of[name.as_str()], highest_begun);
+                }
+            }
+        }
+
+        for entry in &report.entries {
+            let (container, behaviour) =
+                set.iter().find(|(c, _)| c.name == entry.name).expect("known");
+            let there = container.running != shutdown;
+            prop_assert_eq!(entry.outcome == Outcome::Already, there);
+            if limits.total.is_none() && !there {
+                let expected = match behaviour {
+                    Behaviour::Refuses | Behaviour::Fails(_) => {
+                        matches!(entry.outcome, Outcome::Failed(_) | Outcome::TimedOut(_))
+                    }
+                    Behaviour::Hangs => matches!(entry.outcome, Outcome::TimedOut(_)),
+                    Behaviour::Takes(t) if shutdown && *t <= s(30) => {
+                        entry.outcome == Outcome::Stopped
+                    }
+                    Behaviour::Takes(_) if shutdown => entry.outcome == Outcome::Killed,
+                    Behaviour::Takes(t) if *t <= s(40) => entry.outcome == Outcome::Started,
+                    Behaviour::Takes(_) => matches!(entry.outcome, Outcome::TimedOut(_)),
+                };
+                prop_assert!(expected, "{:?} {:?}", behaviour, entry);
+            }
+        }
+        let failed = report.entries.iter().filter(|e| !e.outcome.is_ok()).count();
+        let status = match failed {
+            0 => 0,
+            all if all == report.entries.len() => 1,
+            _ => 2,
+        };
+        prop_assert_eq!(report.exit_status(), status);
+    }
+}
