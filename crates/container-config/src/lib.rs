@@ -1,2 +1,34 @@
 //! LXC's configuration grammar: text in, values with positions out.
+//!
+//! [`load`] reads a container's file and whatever it includes through a caller's [`Loader`],
+//! looks up each key in one [table](key::KEYS) and returns a [`Config`] of plain values, or every
+//! problem that the files have, each with file, line and key. Keys that LXC knows and this
+//! version does not obey are problems too: a container whose seccomp profile were silently
+//! ignored would be less confined than its owner believes.
+//!
+//! The rules are those of lxc.container.conf(5) and of LXC's parser where the page is silent.
 #![forbid(unsafe_code)]
+
+mod check;
+mod config;
+pub mod disk;
+pub mod edit;
+mod error;
+pub mod key;
+pub mod line;
+mod load;
+mod position;
+mod suggest;
+pub mod value;
+
+pub use config::{Config, Ipv4Settings, Ipv6Settings, Net, Signals, Start};
+pub use disk::DiskLoader;
+pub use error::{LoadError, Problem, Warning};
+pub use load::{Loaded, Loader, Source, load, load_text};
+pub use position::{Position, Positioned};
+pub use value::{
+    AppArmor, Arch, Capability, CgroupMount, CgroupMountMode, CgroupSetting, CreateTarget,
+    EnvironmentEntry, Gateway, IdKind, IdMapping, Ipv4Address, Ipv6Address, LogLevel, MacTemplate,
+    MountAuto, MountEntry, MountOptions, NetType, Personality, ProcMode, Propagation,
+    PropagationKind, Signal, SysMode,
+};

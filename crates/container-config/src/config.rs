@@ -1,0 +1,135 @@
+//! What a configuration says.
+
+use crate::position::Positioned;
+use crate::value::{
+    AppArmor, Arch, Capability, CgroupSetting, EnvironmentEntry, Gateway, IdMapping, Ipv4Address,
+    Ipv6Address, LogLevel, MacTemplate, MountAuto, MountEntry, NetType, Signal,
+};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+/// A container's configuration. A field that no line sets holds `None`, an empty list or the
+/// default that its comment names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// `lxc.arch`
+    pub arch: Option<Positioned<Arch>>,
+    /// `lxc.uts.name`
+    pub uts_name: Option<Positioned<String>>,
+    /// `lxc.rootfs.path`, a directory, without the `dir:` prefix
+    pub rootfs: Option<Positioned<PathBuf>>,
+    /// `lxc.idmap`, free of overlaps; if there is one, the container's root is mapped
+    pub idmap: Vec<Positioned<IdMapping>>,
+    /// `lxc.net.N.…` by N
+    pub nets: BTreeMap<u32, Net>,
+    /// `lxc.cgroup2.…`, in the order in which they are to be written
+    pub cgroup: Vec<Positioned<CgroupSetting>>,
+    /// `lxc.mount.entry`, in the order in which they are to be mounted
+    pub mounts: Vec<Positioned<MountEntry>>,
+    /// `lxc.mount.auto`
+    pub mount_auto: MountAuto,
+    /// `lxc.init.cmd`: an absolute path and its arguments
+    pub init_cmd: Option<Positioned<Vec<String>>>,
+    /// `lxc.init.cwd`
+    pub init_cwd: Option<Positioned<PathBuf>>,
+    /// `lxc.environment`; a later line of the same name wins
+    pub environment: Vec<Positioned<EnvironmentEntry>>,
+    /// `lxc.signal.…`
+    pub signals: Signals,
+    /// `lxc.start.…`
+    pub start: Start,
+    /// `lxc.group`
+    pub groups: Vec<Positioned<String>>,
+    /// `lxc.cap.drop`
+    pub cap_drop: Vec<Positioned<Capability>>,
+    /// `lxc.cap.keep`; `Some` of nothing: keep none. Never together with `cap_drop`.
+    pub cap_keep: Option<Vec<Positioned<Capability>>>,
+    /// `lxc.tty.max`, 0 by default
+    pub tty_max: Option<Positioned<u32>>,
+    /// `lxc.tty.dir`, below `/dev`
+    pub tty_dir: Option<Positioned<PathBuf>>,
+    /// `lxc.pty.max`, 1024 by default
+    pub pty_max: Option<Positioned<u32>>,
+    /// `lxc.autodev`, true by default
+    pub autodev: Option<Positioned<bool>>,
+    /// `lxc.apparmor.profile`
+    pub apparmor: Option<Positioned<AppArmor>>,
+    /// `lxc.monitor.signal.pdeath`; the outer `None`: SIGKILL; the inner `None` (written 0): init
+    /// outlives its monitor
+    pub monitor_pdeath: Option<Positioned<Option<Signal>>>,
+    /// `lxc.no_new_privs`, false by default
+    pub no_new_privs: Option<Positioned<bool>>,
+    /// `lxc.log.level`
+    pub log_level: Option<Positioned<LogLevel>>,
+    /// `lxc.log.file`
+    pub log_file: Option<Positioned<PathBuf>>,
+}
+
+impl Config {
+    /// Whether `lxc.start.auto` asks for a start at boot.
+    pub fn starts_at_boot(&self) -> bool {
+        self.start.auto.as_ref().is_some_and(|auto| auto.value)
+    }
+}
+
+/// One network interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Net {
+    /// `type`; a loaded configuration always has it
+    pub kind: Option<Positioned<NetType>>,
+    /// `link`: the bridge
+    pub link: Option<Positioned<String>>,
+    /// `flags`: whether the interface is set up
+    pub up: bool,
+    /// `name`: inside the container
+    pub name: Option<Positioned<String>>,
+    /// `hwaddr`
+    pub hwaddr: Option<Positioned<MacTemplate>>,
+    /// `mtu`. An ordinary user's interfaces take the bridge's, as LXC's do.
+    pub mtu: Option<Positioned<u32>>,
+    /// `ipv4.…`
+    pub ipv4: Ipv4Settings,
+    /// `ipv6.…`
+    pub ipv6: Ipv6Settings,
+}
+
+/// IPv4 settings of one interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ipv4Settings {
+    /// `ipv4.address`
+    pub addresses: Vec<Positioned<Ipv4Address>>,
+    /// `ipv4.gateway`
+    pub gateway: Option<Positioned<Gateway<Ipv4Addr>>>,
+}
+
+/// IPv6 settings of one interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ipv6Settings {
+    /// `ipv6.address`
+    pub addresses: Vec<Positioned<Ipv6Address>>,
+    /// `ipv6.gateway`
+    pub gateway: Option<Positioned<Gateway<Ipv6Addr>>>,
+}
+
+/// The signals that ask init for something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signals {
+    /// `lxc.signal.halt`, SIGPWR by default
+    pub halt: Option<Positioned<Signal>>,
+    /// `lxc.signal.reboot`, SIGINT by default
+    pub reboot: Option<Positioned<Signal>>,
+    /// `lxc.signal.stop`, SIGKILL by default
+    pub stop: Option<Positioned<Signal>>,
+}
+
+/// When a container is started by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// `lxc.start.auto`, false by default
+    pub auto: Option<Positioned<bool>>,
+    /// `lxc.start.delay`: seconds to wait after this one's start, 0 by default
+    pub delay: Option<Positioned<u32>>,
+    /// `lxc.start.order`: smaller first, 0 by default
+    pub order: Option<Positioned<i32>>,
+}

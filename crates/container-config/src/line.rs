@@ -1,0 +1,90 @@
+//! One line of a configuration file.
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// Nothing but blanks, or a comment.
+    Blank,
+    /// `lxc.key = value`; the value trimmed and without one pair of quotes around it.
+    Assignment {
+        /// The key.
+        key: &'a str,
+        /// The value; empty clears the key.
+        value: &'a str,
+    },
+    /// Begins with `lxc.` and has no `=`.
+    NoEquals {
+        /// The line, trimmed.
+        text: &'a str,
+    },
+    /// Anything else. LXC ignores it.
+    Other {
+        /// The line, trimmed.
+        text: &'a str,
+    },
+}
+
+/// The prefix of all keys.
+pub const PREFIX: &str = "lxc.";
+
+impl<'a> Line<'a> {
+    /// Reads one line, without its line end. Leading blanks count for nothing; there is no
+    /// continuation and no comment after a value.
+    pub fn parse(text: &'a str) -> Self {
+        let text = text.trim();
+        if text.is_empty() || text.starts_with('#') {
+            return Self::Blank;
+        }
+        if !text.starts_with(PREFIX) {
+            return Self::Other { text };
+        }
+        match text.split_once('=') {
+            None => Self::NoEquals { text },
+            Some((key, value)) => Self::Assignment {
+                key: key.trim(),
+                value: unquote(value.trim()),
+            },
+        }
+    }
+}
+
+/// Removes one pair of equal quotes around the text.
+pub fn unquote(text: &str) -> &str {
+    for quote in ['"', '\''] {
+        if text.len() >= 2
+            && let Some(inner) = text
+                .strip_prefix(quote)
+                .and_then(|rest| rest.strip_suffix(quote))
+        {
+            return inner;
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_told_apart() {
+        let set = |key, value| Line::Assignment { key, value };
+        for (text, expected) in [
+            ("", Line::Blank),
+            (" \t\r", Line::Blank),
+            ("  # lxc.a = b", Line::Blank),
+            ("lxc.a=b", set("lxc.a", "b")),
+            ("  lxc.a \t= b c # d\r", set("lxc.a", "b c # d")),
+            ("lxc.a =", set("lxc.a", "")),
+            ("lxc.a = 'b \"c\"'", set("lxc.a", "b \"c\"")),
+            ("lxc.a = \"b'", set("lxc.a", "\"b'")),
+            ("lxc.a = \"", set("lxc.a", "\"")),
+            ("lxc.a = \"\"", set("lxc.a", "")),
+            ("lxc.environment = A=b=c", set("lxc.environment", "A=b=c")),
+            ("lxc.a b", Line::NoEquals { text: "lxc.a b" }),
+            ("lcx.a = b", Line::Other { text: "lcx.a = b" }),
+        ] {
+            assert_eq!(Line::parse(text), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Booleans, numbers, names, paths.
+
+use super::{digits, expected};
+use crate::error::printable;
+use crate::key::Refusal;
+use std::path::{Component, Path, PathBuf};
+
+/// `0` or `1`.
+pub fn boolean(text: &str) -> Result<bool, Refusal> {
+    match text {
+        "0" => Ok(false),
+        "1" => Ok(true),
+        _ => expected("0 or 1"),
+    }
+}
+
+/// A number without a sign.
+pub fn unsigned(text: &str) -> Result<u32, Refusal> {
+    digits(text).map_or_else(|| expected("a number from 0 to 4294967295"), Ok)
+}
+
+/// A number that may be negative.
+pub fn integer(text: &str) -> Result<i32, Refusal> {
+    let (sign, number) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text),
+    };
+    let value = digits::<u32>(number).and_then(|n| i32::try_from(sign * i64::from(n)).ok());
+    value.map_or_else(|| expected("a number from -2147483648 to 2147483647"), Ok)
+}
+
+/// A number of terminals: the kernel's `NR_UNIX98_PTY_MAX` bounds both kinds.
+pub fn terminals(text: &str) -> Result<u32, Refusal> {
+    match digits(text) {
+        Some(number @ 0..=1_048_576) => Ok(number),
+        _ => expected("a number from 0 to 1048576"),
+    }
+}
+
+/// A host name of at most 64 bytes (HOST_NAME_MAX) without blanks and slashes.
+pub fn host_name(text: &str) -> Result<String, Refusal> {
+    let good = text.len() <= 64
+        && text
+            .chars()
+            .all(|c| !c.is_whitespace() && !c.is_control() && c != '/');
+    match good {
+        true => Ok(text.to_owned()),
+        false => expected("a host name of at most 64 characters, without blanks and slashes"),
+    }
+}
+
+/// A path from the root, without `..`.
+pub fn absolute_path(text: &str) -> Result<PathBuf, Refusal> {
+    let path = Path::new(text);
+    match path.is_absolute() && !climbs(path) {
+        true => Ok(path.to_owned()),
+        false => expected("an absolute path without “..”"),
+    }
+}
+
+/// A path below something, without `..`.
+pub fn relative_path(text: &str) -> Result<PathBuf, Refusal> {
+    let path = Path::new(text);
+    match path.is_relative() && !climbs(path) {
+        true => Ok(path.to_owned()),
+        false => expected("a relative path without “..”"),
+    }
+}
+
+pub(super) fn climbs(path: &Path) -> bool {
+    path.components().any(|part| part == Component::ParentDir)
+}
+
+/// LXC's storage backends that are no plain directory.
+const OTHER_BACKENDS: [&str; 10] = [
+    "overlay",
+    "overlayfs",
+    "aufs",
+    "loop",
+    "nbd",
+    "zfs",
+    "lvm",
+    "btrfs",
+    "rbd",
+    "oci",
+];
+
+/// `dir:/path` or `/path`.
+pub fn rootfs(text: &str) -> Result<PathBuf, Refusal> {
+    if let Some((backend, _)) = text.split_once(':')
+        && OTHER_BACKENDS.contains(&backend)
+    {
+        return Err(Refusal::Other(format!(
+            "the storage backend {backend} is not supported by this version of Berth; only \
+             directories are (dir:/path), found “{}”",
+            printable(text)
+        )));
+    }
+    let path = text.strip_prefix("dir:").unwrap_or(text);
+    absolute_path(path)
+        .map_err(|_| Refusal::Expected("dir:/path, an absolute path without “..”".into()))
+}
+
+/// Names separated by commas or blanks.
+pub fn groups(text: &str) -> Result<Vec<String>, Refusal> {
+    let parts = text.split(|c: char| c == ',' || c.is_whitespace());
+    let names: Vec<String> = parts
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect();
+    if names.is_empty() {
+        return expected("names of groups, separated by commas");
+    }
+    Ok(names)
+}
+
+/// What is said about AppArmor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppArmor {
+    /// `unconfined`: without a profile.
+    Unconfined,
+    /// `unchanged`: the caller's.
+    Unchanged,
+}
+
+/// `unconfined` or `unchanged`.
+pub fn apparmor(text: &str) -> Result<AppArmor, Refusal> {
+    match text {
+        "unconfined" => Ok(AppArmor::Unconfined),
+        "unchanged" => Ok(AppArmor::Unchanged),
+        other => Err(Refusal::Other(format!(
+            "this version of Berth knows unconfined and unchanged only, found “{}”; it cannot \
+             put a container under a profile",
+            printable(other)
+        ))),
+    }
+}
+
+/// Severity from which on lines are logged, as LXC numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Trace,
+    Debug,
+    Info,
+    Notice,
+    Warn,
+    Error,
+    Crit,
+    Alert,
+    Fatal,
+}
+
+/// 0 to 8 or a name in any case.
+pub fn log_level(text: &str) -> Result<LogLevel, Refusal> {
+    use LogLevel::*;
+    const LEVELS: [(&str, LogLevel); 9] = [
+        ("TRACE", Trace),
+        ("DEBUG", Debug),
+        ("INFO", Info),
+        ("NOTICE", Notice),
+        ("WARN", Warn),
+        ("ERROR", Error),
+        ("CRIT", Crit),
+        ("ALERT", Alert),
+        ("FATAL", Fatal),
+    ];
+    if let Some((_, level)) = digits::<usize>(text).and_then(|n| LEVELS.get(n)) {
+        return Ok(*level);
+    }
+    let found = LEVELS
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(text));
+    found.map_or_else(
+        || expected("0 to 8, or TRACE, DEBUG, INFO, NOTICE, WARN, ERROR, CRIT, ALERT or FATAL"),
+        |(_, level)| Ok(*level),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_plain() {
+        assert_eq!(boolean("1"), Ok(true));
+        assert_eq!(boolean("0"), Ok(false));
+        assert_eq!(unsigned("4294967295"), Ok(u32::MAX));
+        assert_eq!(integer("-2147483648"), Ok(i32::MIN));
+        assert_eq!(integer("2147483647"), Ok(i32::MAX));
+        for wrong in ["yes", "true", "01x", "2", "-1", "+1", "1 "] {
+            assert!(boolean(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["4294967296", "-1", "+1", "0x10", "1.5", "ten"] {
+            assert!(unsigned(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["2147483648", "-2147483649", "--1", "-", "+1"] {
+            assert!(integer(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn root_file_systems_are_directories() {
+        for text in ["dir:/srv/web", "/srv/web"] {
+            assert_eq!(rootfs(text), Ok(PathBuf::from("/srv/web")), "{text}");
+        }
+        for (text, names) in [
+            ("overlay:/a:/b", "overlay"),
+            ("zfs:tank/web", "zfs"),
+            ("rootfs", "dir:/path"),
+            ("dir:rootfs", "dir:/path"),
+            ("/srv/../etc", "“..”"),
+        ] {
+            let message = rootfs(text).unwrap_err().message(text);
+            assert!(
+                message.contains(names) && message.contains(text),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn levels() {
+        assert_eq!(log_level("5"), Ok(LogLevel::Error));
+        assert_eq!(log_level("debug"), Ok(LogLevel::Debug));
+        assert!(log_level("9").is_err());
+        assert!(log_level("loud").is_err());
+    }
+}

@@ -1,0 +1,123 @@
+//! `lxc.cgroup2.FILE`
+
+use crate::error::printable;
+use crate::key::Refusal;
+use berth_common::cgroup::CONTROL_FILE_PREFIXES;
+
+/// A control group's file and what is written to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupSetting {
+    /// The file's name: no slash, a known controller's.
+    pub file: String,
+    /// What to write.
+    pub value: String,
+}
+
+/// Files of `cgroup.` that are settings. The others move processes, hand out controllers or kill,
+/// which is the launcher's business.
+const CORE_SETTINGS: [&str; 3] = [
+    "cgroup.max.depth",
+    "cgroup.max.descendants",
+    "cgroup.pressure",
+];
+
+/// Checks a control group file's name. `devices.…` is no file of version 2 and passes here, so
+/// that it can be cleared.
+pub fn cgroup_file(name: &str) -> Result<(), Refusal> {
+    let refuse = |why: &str| Err(Refusal::Other(format!("“{}” {why}", printable(name))));
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    if !name.bytes().all(allowed) {
+        return refuse("is no name of a control group file");
+    }
+    if name.starts_with("cgroup.") && !CORE_SETTINGS.contains(&name) {
+        return refuse(
+            "is no setting: of the files cgroup.* only cgroup.max.depth, cgroup.max.descendants \
+             and cgroup.pressure may be set",
+        );
+    }
+    let known = |prefix: &&str| name.len() > prefix.len() && name.starts_with(*prefix);
+    if !name.starts_with("devices.") && !CONTROL_FILE_PREFIXES.iter().any(|p| known(p)) {
+        return refuse(
+            "is no file of a control group of version 2 (memory.max, cpu.max, pids.max, io.max, …)",
+        );
+    }
+    Ok(())
+}
+
+/// A file's name and what is to be written to it.
+pub fn cgroup_setting(file: &str, value: &str) -> Result<CgroupSetting, Refusal> {
+    cgroup_file(file)?;
+    if file.starts_with("devices.") {
+        return Err(Refusal::Other(
+            "LXC knows this key, but this version of Berth does not obey it (access to devices, \
+             which LXC restricts for root's containers only); remove the line if the container \
+             does not depend on it"
+                .to_owned(),
+        ));
+    }
+    if let Some(newer) = of_version_1(file) {
+        return Err(Refusal::Other(format!(
+            "“{}” is a file of control groups of version 1; write {newer} instead",
+            printable(file)
+        )));
+    }
+    Ok(CgroupSetting {
+        file: file.to_owned(),
+        value: value.to_owned(),
+    })
+}
+
+/// What replaces a file that only version 1 has.
+fn of_version_1(file: &str) -> Option<&'static str> {
+    Some(match file {
+        "memory.limit_in_bytes" => "lxc.cgroup2.memory.max",
+        "memory.soft_limit_in_bytes" => "lxc.cgroup2.memory.high",
+        "memory.memsw.limit_in_bytes" => "lxc.cgroup2.memory.swap.max",
+        "cpu.shares" => "lxc.cgroup2.cpu.weight",
+        "cpu.cfs_quota_us" | "cpu.cfs_period_us" => "lxc.cgroup2.cpu.max",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_those_of_version_2() {
+        for file in [
+            "memory.max",
+            "cpu.max",
+            "pids.max",
+            "io.max",
+            "cpuset.cpus",
+            "hugetlb.2MB.max",
+        ] {
+            let setting = cgroup_setting(file, "1").unwrap_or_else(|e| panic!("{file}: {e:?}"));
+            assert_eq!((setting.file.as_str(), setting.value.as_str()), (file, "1"));
+        }
+        for file in [
+            "memory.",
+            "memory",
+            "../memory.max",
+            "memory.max/x",
+            "cgroup.procs",
+            "cgroup.kill",
+            "cgroup.subtree_control",
+            "blkio.weight",
+            "freezer.state",
+            "memory.limit_in_bytes",
+            "devices.deny",
+            "memory max",
+            "mémory.max",
+        ] {
+            assert!(cgroup_setting(file, "1").is_err(), "{file}");
+        }
+        let message = cgroup_setting("cpu.shares", "512")
+            .unwrap_err()
+            .message("512");
+        assert!(message.contains("cpu.weight"), "{message}");
+        // LXC's userns.conf clears these.
+        assert_eq!(cgroup_file("devices.deny"), Ok(()));
+    }
+}

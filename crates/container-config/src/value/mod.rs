@@ -1,0 +1,32 @@
+//! Values: how each is written and what it means.
+//!
+//! Each parser takes the trimmed, not empty text of one line.
+
+mod basic;
+mod cgroup;
+mod idmap;
+mod mount;
+mod net;
+mod process;
+mod signal;
+
+pub use basic::*;
+pub use cgroup::*;
+pub use idmap::*;
+pub use mount::*;
+pub use net::*;
+pub use process::*;
+pub use signal::*;
+
+use crate::key::Refusal;
+
+/// Short for the commonest refusal.
+pub(crate) fn expected<T>(what: &'static str) -> Result<T, Refusal> {
+    Err(Refusal::Expected(what.into()))
+}
+
+/// A plain decimal number: digits alone.
+pub(crate) fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
+    (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then_some(())?;
+    text.parse().ok()
+}
