@@ -1,0 +1,225 @@
+//! The C side: the two functions that PAM calls, and the four of libpam that they need.
+//!
+//! Declarations after `security/pam_appl.h`, `security/pam_modules.h` and
+//! `security/pam_ext.h` of Linux-PAM; they have been the same since 1.1.
+
+use crate::arguments::Arguments;
+use crate::session::{self, Handle, Host, Level};
+use berth_cgroups::{CgroupPath, Error, Hierarchy};
+use berth_common::{Gid, Uid};
+use berth_kernel::{cred, user};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+const PAM_SUCCESS: c_int = 0;
+const PAM_SERVICE: c_int = 1;
+const PAM_USER: c_int = 2;
+
+/// `pam_handle_t`: only libpam knows what is in it.
+#[repr(C)]
+pub struct PamHandle {
+    _opaque: [u8; 0],
+    _not_send: PhantomData<*mut u8>,
+}
+
+#[link(name = "pam")]
+unsafe extern "C" {
+    fn pam_get_item(handle: *const PamHandle, item: c_int, value: *mut *const c_void) -> c_int;
+    fn pam_getenv(handle: *mut PamHandle, name: *const c_char) -> *const c_char;
+    fn pam_syslog(handle: *const PamHandle, priority: c_int, format: *const c_char, ...);
+}
+
+/// Arguments beyond this many are not looked at.
+const MAX_ARGUMENTS: usize = 64;
+
+/// PAM calls this after authentication when a session opens.
+///
+/// # Safety
+/// PAM calls it with its handle and `argc` strings; both outlive the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pam_sm_open_session(
+    handle: *mut PamHandle,
+    _flags: c_int,
+    argc: c_int,
+    argv: *const *const c_char,
+) -> c_int {
+    if handle.is_null() {
+        return PAM_SUCCESS;
+    }
+    let opened = guarded(|| {
+        // SAFETY: as this function's own contract says.
+        let words = unsafe { words(argc, argv) };
+        let arguments = Arguments::parse(words.iter().map(String::as_str));
+        session::open(
+            &mut Libpam { handle },
+            &Machine {
+                begin: Instant::now(),
+            },
+            &arguments,
+        );
+    });
+    if !opened {
+        let line = "session not delegated: an error in this module; please report it";
+        Libpam { handle }.log(Level::Warning, line);
+    }
+    PAM_SUCCESS
+}
+
+/// PAM calls this when a session closes. systemd removes the scope with all that is in it, and
+/// whether what still runs is killed is its policy, so there is nothing to do.
+///
+/// # Safety
+/// None of the arguments is used.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pam_sm_close_session(
+    _handle: *mut PamHandle,
+    _flags: c_int,
+    _argc: c_int,
+    _argv: *const *const c_char,
+) -> c_int {
+    PAM_SUCCESS
+}
+
+/// Keeps a panic from unwinding into the host process and its message from that process's
+/// standard error, which may be the user's terminal or a network connection. The hook is that of
+/// the standard library inside this module; a host written in Rust has another.
+fn guarded(body: impl FnOnce()) -> bool {
+    static SILENT: Once = Once::new();
+    SILENT.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+    catch_unwind(AssertUnwindSafe(body)).is_ok()
+}
+
+/// # Safety
+/// `argv` is null or points at `argc` pointers, each null or a string.
+unsafe fn words(argc: c_int, argv: *const *const c_char) -> Vec<String> {
+    let count = usize::try_from(argc).unwrap_or(0).min(MAX_ARGUMENTS);
+    if argv.is_null() {
+        return Vec::new();
+    }
+    (0..count)
+        .filter_map(|index| {
+            // SAFETY: index < argc, and each pointer is null or a string.
+            unsafe { string(*argv.add(index)) }
+        })
+        .collect()
+}
+
+/// # Safety
+/// `text` is null or a string that nobody changes meanwhile.
+unsafe fn string(text: *const c_char) -> Option<String> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: not null, so a string by this function's contract.
+    Some(
+        unsafe { CStr::from_ptr(text) }
+            .to_string_lossy()
+            .into_owned(),
+    )
+}
+
+/// PAM's handle during one call.
+struct Libpam {
+    /// Valid as long as the call that made this lasts.
+    handle: *mut PamHandle,
+}
+
+impl Libpam {
+    fn item(&self, item: c_int) -> Option<String> {
+        let mut value = std::ptr::null();
+        // SAFETY: the handle is valid; libpam stores a pointer of its own.
+        let result = unsafe { pam_get_item(self.handle, item, &mut value) };
+        if result != PAM_SUCCESS {
+            return None;
+        }
+        // SAFETY: these items are strings or null, and stay until the item is set anew.
+        unsafe { string(value.cast()) }
+    }
+}
+
+impl Handle for Libpam {
+    fn service(&mut self) -> Option<String> {
+        self.item(PAM_SERVICE)
+    }
+
+    fn user(&mut self) -> Option<(Uid, Gid)> {
+        let name = self.item(PAM_USER)?;
+        let user = user::User::by_name(&name).ok()??;
+        Some((user.uid, user.gid))
+    }
+
+    fn variable(&mut self, name: &str) -> Option<String> {
+        let name = CString::new(name).ok()?;
+        // SAFETY: the handle is valid, the name a string; what comes back is null or a string
+        // that lives in the handle.
+        unsafe { string(pam_getenv(self.handle, name.as_ptr())) }
+    }
+
+    fn log(&mut self, level: Level, line: &str) {
+        let priority = match level {
+            Level::Warning => libc::LOG_WARNING,
+            Level::Debug => libc::LOG_DEBUG,
+        };
+        let Ok(line) = CString::new(line) else {
+            return;
+        };
+        // SAFETY: the format takes one string, which lives until the call returns.
+        unsafe { pam_syslog(self.handle, priority, c"%s".as_ptr(), line.as_ptr()) };
+    }
+}
+
+/// The machine itself.
+struct Machine {
+    begin: Instant,
+}
+
+impl Host for Machine {
+    fn is_root(&self) -> bool {
+        cred::effective_uid().is_root()
+    }
+
+    fn hierarchy(&self) -> Result<Hierarchy, Error> {
+        Hierarchy::detect()
+    }
+
+    fn own_path(&self, hierarchy: &Hierarchy) -> Result<CgroupPath, Error> {
+        hierarchy.path_of_self()
+    }
+
+    fn now(&self) -> Duration {
+        self.begin.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_stays_inside() {
+        assert!(!guarded(|| panic!("on purpose")));
+        assert!(guarded(|| {}));
+    }
+
+    #[test]
+    fn a_null_handle_and_null_arguments_are_survived() {
+        let null = std::ptr::null_mut();
+        // SAFETY: a null handle is what is tested; nothing is dereferenced.
+        let codes = unsafe {
+            (
+                pam_sm_open_session(null, 0, 3, std::ptr::null()),
+                pam_sm_close_session(null, 0, -1, std::ptr::null()),
+            )
+        };
+        assert_eq!(codes, (PAM_SUCCESS, PAM_SUCCESS));
+        // SAFETY: null argv, and an array with a null in it and a length that is not its own.
+        let words = unsafe {
+            let array = [c"a".as_ptr(), std::ptr::null(), c"b=c".as_ptr()];
+            (words(-1, std::ptr::null()), words(3, array.as_ptr()))
+        };
+        assert_eq!(words, (vec![], vec!["a".to_owned(), "b=c".to_owned()]));
+    }
+}

@@ -1,0 +1,348 @@
+//! What happens when a session opens.
+#![forbid(unsafe_code)]
+
+use crate::arguments::Arguments;
+use berth_cgroups::{CgroupDir, CgroupPath, DelegationSet, Error, Hierarchy};
+use berth_common::{Gid, Uid, cgroup, unit};
+use std::fmt;
+use std::time::Duration;
+
+/// What the module asks of PAM. Tests script it.
+pub trait Handle {
+    /// The service, as in `/etc/pam.d`.
+    fn service(&mut self) -> Option<String>;
+    /// Uid and primary group of the user who logs in. Asks the name service, so it is called
+    /// once and only when everything that can be checked without it was.
+    fn user(&mut self) -> Option<(Uid, Gid)>;
+    /// A variable of the environment that PAM collects for the session.
+    fn variable(&mut self, name: &str) -> Option<String>;
+    /// One line to syslog.
+    fn log(&mut self, level: Level, line: &str);
+}
+
+/// Severity of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Something is to be mended.
+    Warning,
+    /// Of interest to whoever asked for it.
+    Debug,
+}
+
+/// What the module asks of the machine. Tests put a subtree and a clock of their own in place.
+pub trait Host {
+    /// Whether the process may do what follows.
+    fn is_root(&self) -> bool;
+    /// The mounted hierarchy.
+    fn hierarchy(&self) -> Result<Hierarchy, Error>;
+    /// The cgroup of the calling process.
+    fn own_path(&self, hierarchy: &Hierarchy) -> Result<CgroupPath, Error>;
+    /// Monotonic time since a fixed moment.
+    fn now(&self) -> Duration;
+}
+
+/// PAM services that log nobody in: the user's service manager and display managers' greeters.
+const SKIPPED_SERVICES: [&str; 4] = [
+    "systemd-user",
+    "gdm-launch-environment",
+    "lightdm-greeter",
+    "sddm-greeter",
+];
+/// Classes of sessions in which no person works (`XDG_SESSION_CLASS`, pam_systemd(8)).
+const SKIPPED_CLASSES: [&str; 5] = ["greeter", "manager", "manager-early", "lock-screen", "none"];
+/// Longer ones are none of logind's: it takes the audit session's number or counts `c1`, `c2` ….
+const MAX_SESSION_ID: usize = 64;
+
+/// Why a session stays as it is.
+#[derive(Debug)]
+pub enum Skip {
+    /// `session=none`.
+    SwitchedOff,
+    /// The process has no right to delegate.
+    NotRoot,
+    /// The service is one of those that log nobody in.
+    Service(String),
+    /// The session is of a class in which no person works.
+    Class(String),
+    /// pam_systemd registered no session in this stack (su and sudo inside a session, cron,
+    /// no systemd, or this module comes before it).
+    NoSession,
+    /// The process is not in the scope of the session being opened.
+    OtherCgroup(CgroupPath),
+    /// The user is root, a system user or unknown.
+    NoPerson,
+    /// systemd did not mark the scope as delegated, so its inside is not ours to touch.
+    NotDelegated,
+    /// The scope belongs to neither root nor the user.
+    ForeignScope(u32),
+    /// The machine has no cgroup v2.
+    NoHierarchy,
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SwitchedOff => f.write_str("session=none is set"),
+            Self::NotRoot => f.write_str("the process is not root's"),
+            Self::Service(name) => write!(f, "nobody logs in by the service {name}"),
+            Self::Class(name) => write!(f, "nobody works in a session of class {name}"),
+            Self::NoSession => f.write_str("pam_systemd opened no session before"),
+            Self::OtherCgroup(path) => {
+                write!(f, "{path} is not the scope of the session being opened")
+            }
+            Self::NoPerson => f.write_str("the user is no person"),
+            Self::NotDelegated => f.write_str(
+                "systemd did not delegate the session's scope (session-.scope.d/50-berth.conf is \
+                 missing, or systemd is older than 252)",
+            ),
+            Self::ForeignScope(uid) => write!(f, "the session's scope belongs to uid {uid}"),
+            Self::NoHierarchy => f.write_str("no cgroup v2 is mounted"),
+        }
+    }
+}
+
+/// Why a delegation was begun and not finished.
+#[derive(Debug)]
+enum Failure {
+    Skip(Skip),
+    Deadline(Duration),
+    Cgroup(Error),
+}
+
+impl From<Skip> for Failure {
+    fn from(skip: Skip) -> Self {
+        Self::Skip(skip)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NoHierarchy | Error::NoMembership { .. } => Self::Skip(Skip::NoHierarchy),
+            other => Self::Cgroup(other),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Skip(skip) => skip.fmt(f),
+            Self::Deadline(limit) => {
+                write!(
+                    f,
+                    "it took longer than deadline={} allows",
+                    limit.as_millis()
+                )
+            }
+            Self::Cgroup(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Opens a session: delegates its cgroup if it is to be delegated. Never fails; says in one line
+/// of syslog what stood in the way.
+pub fn open(handle: &mut impl Handle, host: &impl Host, arguments: &Arguments) {
+    let unknown = if arguments.unknown.is_empty() {
+        String::new()
+    } else {
+        let words: Vec<_> = arguments
+            .unknown
+            .iter()
+            .map(|word| word.escape_default())
+            .collect();
+        let words: Vec<_> = words.into_iter().map(|word| format!("“{word}”")).collect();
+        format!("ignored unknown arguments: {}; ", words.join(" "))
+    };
+    let (level, text) = match delegate(handle, host, arguments) {
+        Ok(path) => (Level::Debug, format!("delegated {path}")),
+        Err(Failure::Skip(skip)) => (Level::Debug, format!("session left as it is: {skip}")),
+        Err(failure) => (Level::Warning, format!("session not delegated: {failure}")),
+    };
+    if !unknown.is_empty() {
+        handle.log(Level::Warning, &format!("{unknown}{text}"));
+    } else if level == Level::Warning || arguments.debug {
+        handle.log(level, &text);
+    }
+}
+
+/// The way of a login, top to bottom: everything that speaks against it, the user, the clock,
+/// the work.
+fn delegate(
+    handle: &mut impl Handle,
+    host: &impl Host,
+    arguments: &Arguments,
+) -> Result<CgroupPath, Failure> {
+    if !arguments.delegate {
+        return Err(Skip::SwitchedOff.into());
+    }
+    if !host.is_root() {
+        return Err(Skip::NotRoot.into());
+    }
+    if let Some(service) = handle
+        .service()
+        .filter(|name| SKIPPED_SERVICES.contains(&&**name))
+    {
+        return Err(Skip::Service(service).into());
+    }
+    let class = handle.variable("XDG_SESSION_CLASS");
+    if let Some(class) = class.filter(|name| SKIPPED_CLASSES.contains(&&**name)) {
+        return Err(Skip::Class(class).into());
+    }
+    let id = handle
+        .variable("XDG_SESSION_ID")
+        .filter(|id| is_session_id(id));
+    let id = id.ok_or(Skip::NoSession)?;
+
+    let hierarchy = host.hierarchy()?;
+    let path = host.own_path(&hierarchy)?;
+    let root = hierarchy.init_root();
+    let uid_in_path =
+        session_owner(&root, &path, &id).ok_or_else(|| Skip::OtherCgroup(path.clone()))?;
+    let (uid, gid) = handle
+        .user()
+        .filter(|(uid, _)| uid.is_person())
+        .ok_or(Skip::NoPerson)?;
+    if uid != uid_in_path {
+        return Err(Skip::OtherCgroup(path).into());
+    }
+
+    let clock = Clock {
+        host,
+        begin: host.now(),
+        limit: arguments.deadline,
+    };
+    let scope = hierarchy.open(&path)?;
+    clock.check()?;
+    if !scope.is_marked_delegated()? {
+        return Err(Skip::NotDelegated.into());
+    }
+    let owner = scope.owner()?.0;
+    if owner != uid.raw() && owner != Uid::ROOT.raw() {
+        return Err(Skip::ForeignScope(owner).into());
+    }
+    hand_over(&scope, uid, gid, &clock)?;
+    Ok(path)
+}
+
+/// Puts the scope's processes into its leaf and gives both to the user. What is done when time
+/// runs out does no harm: until the scope's directory, which comes last, is the user's, every
+/// program takes it for an undelegated one.
+fn hand_over<H: Host>(
+    scope: &CgroupDir,
+    uid: Uid,
+    gid: Gid,
+    clock: &Clock<'_, H>,
+) -> Result<(), Failure> {
+    clock.check()?;
+    let leaf = scope.make_child(cgroup::LEAF)?;
+    match scope.drain_into(&leaf, || clock.check().is_ok()) {
+        Err(Error::NotDrained { .. }) if clock.check().is_err() => {
+            return Err(Failure::Deadline(clock.limit));
+        }
+        drained => drained?,
+    };
+    clock.check()?;
+    // Before the leaf changes hands: the files that a controller brings belong to whoever
+    // turned it on, and some of them are to be delegated. A controller that cannot be turned on
+    // (the real-time scheduler's processes stand in cpu's way on some kernels) takes away a
+    // limit, not the session.
+    scope.enable_available_controllers()?;
+    clock.check()?;
+    let set = DelegationSet::of_kernel()?;
+    leaf.delegate_files_to(&set, uid, gid)?;
+    clock.check()?;
+    // A logind that delegates sessions itself has done it already.
+    if !scope.is_owned_by(uid)? {
+        scope.delegate_files_to(&set, uid, gid)?;
+    }
+    Ok(())
+}
+
+/// The uid in `ROOT/user.slice/user-UID.slice/session-ID.scope`, for the session `id`.
+fn session_owner(root: &CgroupPath, path: &CgroupPath, id: &str) -> Option<Uid> {
+    let mut names = root.suffix_of(path)?.iter().map(|name| name.to_str());
+    let mut next = || names.next().flatten();
+    if next()? != unit::USER_SLICE {
+        return None;
+    }
+    let slice = next()?;
+    let uid = slice
+        .strip_prefix("user-")?
+        .strip_suffix(".slice")?
+        .parse::<Uid>()
+        .ok()?;
+    let is_session = slice == unit::user_slice(uid) && next()? == unit::session_scope(id);
+    (is_session && names.next().is_none()).then_some(uid)
+}
+
+fn is_session_id(id: &str) -> bool {
+    (1..=MAX_SESSION_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+struct Clock<'a, H> {
+    host: &'a H,
+    begin: Duration,
+    limit: Duration,
+}
+
+impl<H: Host> Clock<'_, H> {
+    fn check(&self) -> Result<(), Failure> {
+        if self.host.now().saturating_sub(self.begin) > self.limit {
+            Err(Failure::Deadline(self.limit))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_session_being_opened_counts() {
+        let root = CgroupPath::root();
+        let owner = |path: &str, id| session_owner(&root, &CgroupPath::new(path).unwrap(), id);
+        let uid = Uid::new(1000);
+        assert_eq!(
+            owner("/user.slice/user-1000.slice/session-3.scope", "3"),
+            uid
+        );
+        assert_eq!(
+            owner("/user.slice/user-1000.slice/session-c12.scope", "c12"),
+            uid
+        );
+        for (path, id) in [
+            ("/user.slice/user-1000.slice/session-3.scope", "4"),
+            (
+                "/user.slice/user-1000.slice/session-3.scope/init.scope",
+                "3",
+            ),
+            ("/user.slice/user-01000.slice/session-3.scope", "3"),
+            ("/user.slice/user-.slice/session-3.scope", "3"),
+            ("/user.slice/user-+1000.slice/session-3.scope", "3"),
+            ("/user.slice/user-1000.slice/user@1000.service", "3"),
+            ("/x/user.slice/user-1000.slice/session-3.scope", "3"),
+            ("/system.slice/sshd.service", "3"),
+            ("/user.slice", "3"),
+            ("/", "3"),
+        ] {
+            assert_eq!(owner(path, id), None, "{path}");
+        }
+        let inner = CgroupPath::new("/ct/payload").unwrap();
+        let path = "/ct/payload/user.slice/user-1000.slice/session-3.scope";
+        assert_eq!(
+            session_owner(&inner, &CgroupPath::new(path).unwrap(), "3"),
+            uid
+        );
+    }
+
+    #[test]
+    fn session_ids() {
+        assert!(is_session_id("3") && is_session_id("c1"));
+        for bad in ["", "../3", "3/4", "3 ", "3\n", &"1".repeat(65)] {
+            assert!(!is_session_id(bad), "{bad:?}");
+        }
+    }
+}
