@@ -36,7 +36,7 @@ pub fn cgroup_file(name: &str) -> Result<(), Refusal> {
         );
     }
     let known = |prefix: &&str| name.len() > prefix.len() && name.starts_with(*prefix);
-    if !name.starts_with("devices.") && !CONTROL_FILE_PREFIXES.iter().any(|p| known(p)) {
+    if !name.starts_with("devices.") && !CONTROL_FILE_PREFIXES.iter().any(known) {
         return refuse(
             "is no file of a control group of version 2 (memory.max, cpu.max, pids.max, io.max, …)",
         );
