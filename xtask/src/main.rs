@@ -1,4 +1,44 @@
 //! Everything a developer does: try, test, install, images, checks.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod apt;
+mod hash;
+mod image;
+mod progress;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+use progress::Progress;
+use std::process::ExitCode;
+use workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about, version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Makes the disk images of the test host where they are missing or stale
+    Image,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let workspace = Workspace::find()?;
+    let progress = Progress::new(&workspace.target.join("xtask-logs"))?;
+    match arguments.task {
+        Task::Image => image::make(&workspace, &progress, None),
+    }
+}
