@@ -1,0 +1,240 @@
+//! One client of the launch socket and the command that runs for it.
+
+use crate::command::{Command, Descriptors, LoginEnvironment};
+use crate::error::{Error, Result};
+use berth_kernel::process::Child;
+use berth_kernel::sock::NamespaceId;
+use berth_session_protocol::Connection;
+use berth_session_protocol::launch::{LAUNCH_FDS, Launch, Reply, Request};
+use nix::sys::signal::Signal;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// How long a client may take from connecting to saying what it wants.
+const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+
+/// Whom the service answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    pub uid: berth_common::Uid,
+    pub user_namespace: NamespaceId,
+}
+
+impl Owner {
+    /// Lets nobody in but processes of the same user in the same user namespace: one that he
+    /// confined in a sandbox must not leave it through here.
+    pub fn admits(&self, connection: &Connection) -> std::result::Result<(), String> {
+        let peer = connection
+            .peer()
+            .map_err(|error| format!("who you are is unknown: {error}"))?;
+        if peer.uid != self.uid {
+            return Err(format!(
+                "this is user {}'s, and you are user {}",
+                self.uid, peer.uid
+            ));
+        }
+        match connection.peer_user_namespace() {
+            Ok(theirs) if theirs == self.user_namespace => Ok(()),
+            Ok(_) => Err("you are in another user namespace".to_owned()),
+            Err(error) => Err(format!("your user namespace is unknown: {error}")),
+        }
+    }
+}
+
+/// A client, from its connection to its command's end.
+pub enum Session {
+    /// It has not said yet what it wants.
+    Waiting {
+        connection: Connection,
+        deadline: Instant,
+    },
+    /// Its command runs; the connection is gone if the client is.
+    Running {
+        connection: Option<Connection>,
+        child: Child,
+    },
+}
+
+impl Session {
+    /// A client that has just connected.
+    pub fn new(connection: Connection) -> Self {
+        Self::Waiting {
+            connection,
+            deadline: Instant::now() + REQUEST_LIMIT,
+        }
+    }
+
+    /// What to poll for what the client says.
+    pub fn talk(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Waiting { connection, .. } => Some(connection.as_fd()),
+            Self::Running { connection, .. } => connection.as_ref().map(AsFd::as_fd),
+        }
+    }
+
+    /// What to poll for the command's end.
+    pub fn end(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Waiting { .. } => None,
+            Self::Running { child, .. } => Some(child.pidfd.as_fd()),
+        }
+    }
+
+    /// When the client's patience ends.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Waiting { deadline, .. } => Some(*deadline),
+            Self::Running { .. } => None,
+        }
+    }
+
+    /// Whether a command runs.
+    pub fn is_running(&self) -> bool {
+        matches!(self, Self::Running { .. })
+    }
+
+    /// Takes one message of the client. `None`: the session is over.
+    pub fn hear(self, login: &LoginEnvironment) -> Option<Self> {
+        match self {
+            Self::Waiting { connection, .. } => {
+                let request = match connection.recv() {
+                    Ok(None) => return None,
+                    Ok(Some((frame, fds))) => Request::from_frame(frame).map(|it| (it, fds)),
+                    Err(error) => Err(error),
+                };
+                let started = match request {
+                    Ok((Request::Launch(launch), fds)) => start(&launch, fds, login),
+                    Ok(_) => Err(Error::new("obey", "a launch comes first")),
+                    Err(error) => Err(Error::new("understand the request", error)),
+                };
+                match started {
+                    Ok(child) => {
+                        let pid = child.pid;
+                        Some(Self::running(connection, child).tell(&Reply::Started { pid }))
+                    }
+                    Err(error) => {
+                        tracing::warn!("refused: {error}");
+                        refuse(&connection, error.to_string());
+                        None
+                    }
+                }
+            }
+            Self::Running {
+                connection: Some(connection),
+                child,
+            } => {
+                let request = match connection.recv() {
+                    Ok(Some((frame, _))) => Request::from_frame(frame).ok(),
+                    Err(error) if error.is_would_block() => {
+                        return Some(Self::running(connection, child));
+                    }
+                    Ok(None) | Err(_) => None,
+                };
+                match request {
+                    Some(Request::Signal(signal)) => {
+                        // It may have ended meanwhile.
+                        let _ = child.pidfd.signal(signal as i32);
+                        Some(Self::running(connection, child))
+                    }
+                    _ => Some(Self::abandoned(child)),
+                }
+            }
+            running @ Self::Running {
+                connection: None, ..
+            } => Some(running),
+        }
+    }
+
+    fn running(connection: Connection, child: Child) -> Self {
+        Self::Running {
+            connection: Some(connection),
+            child,
+        }
+    }
+
+    /// The client is gone: nobody waits for the command, which is asked to end.
+    fn abandoned(child: Child) -> Self {
+        tracing::info!(
+            "the caller of process {} is gone: asking it to end",
+            child.pid
+        );
+        let _ = child.pidfd.signal(Signal::SIGTERM as i32);
+        Self::Running {
+            connection: None,
+            child,
+        }
+    }
+
+    /// Tells the client; one that does not listen is gone.
+    fn tell(self, reply: &Reply) -> Self {
+        match self {
+            Self::Running {
+                connection: Some(connection),
+                child,
+            } => match connection.send(&reply.to_frame(), &[]) {
+                Ok(()) => Self::running(connection, child),
+                Err(_) => Self::abandoned(child),
+            },
+            other => other,
+        }
+    }
+
+    /// Looks whether the command has ended, and tells the client. `None`: the session is over.
+    pub fn reap(self) -> Option<Self> {
+        let Self::Running { connection, child } = self else {
+            return Some(self);
+        };
+        match child.pidfd.try_wait() {
+            Ok(None) => Some(Self::Running { connection, child }),
+            Ok(Some(exit)) => {
+                tracing::info!("process {} ended with {exit}", child.pid);
+                if let Some(connection) = connection {
+                    let _ = connection.send(&Reply::Exited(exit).to_frame(), &[]);
+                }
+                None
+            }
+            Err(error) => {
+                tracing::warn!("how process {} ended is not known: {error}", child.pid);
+                None
+            }
+        }
+    }
+}
+
+/// Tells a client that it gets nothing.
+pub fn refuse(connection: &Connection, reason: String) {
+    let _ = connection.send(&Reply::Refused(reason).to_frame(), &[]);
+}
+
+fn start(launch: &Launch, fds: Vec<OwnedFd>, login: &LoginEnvironment) -> Result<Child> {
+    let [input, output, error, directory]: [OwnedFd; LAUNCH_FDS] =
+        fds.try_into().map_err(|fds: Vec<OwnedFd>| {
+            let reason = format!(
+                "{} descriptors came with it instead of {LAUNCH_FDS}",
+                fds.len()
+            );
+            Error::new("understand the request", reason)
+        })?;
+    let command = Command::new(&launch.arguments, login, &launch.environment)?;
+    let stdio = [input.as_fd(), output.as_fd(), error.as_fd()];
+    let child = command.spawn(Descriptors {
+        stdio,
+        directory: directory.as_fd(),
+    })?;
+    // The rest of the command line is the user's secret.
+    let verb = launch
+        .arguments
+        .first()
+        .and_then(|word| plain_word(word))
+        .unwrap_or("…");
+    tracing::info!("process {}: berth {verb}", child.pid);
+    Ok(child)
+}
+
+/// A word that may stand in a log.
+fn plain_word(word: &OsStr) -> Option<&str> {
+    let word = word.to_str()?;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+    (word.len() <= 16 && word.bytes().all(plain)).then_some(word)
+}
