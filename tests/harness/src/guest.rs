@@ -175,9 +175,8 @@ fn in_path(program: &str) -> bool {
 /// container engines make it.
 fn memory_dir(machine: &Machine) -> PathBuf {
     let shm = PathBuf::from("/dev/shm");
-    let free = nix::sys::statvfs::statvfs(&shm).map_or(0, |stat| {
-        stat.blocks_available() as u64 * stat.fragment_size() as u64
-    });
+    let free = nix::sys::statvfs::statvfs(&shm)
+        .map_or(0, |stat| stat.blocks_available() * stat.fragment_size());
     if free > u64::from(machine.memory) * 1024 * 1024 {
         shm
     } else {

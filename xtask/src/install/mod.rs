@@ -1,0 +1,241 @@
+//! `cargo xtask install`: builds Berth and puts it where `packaging/manifest.toml` says.
+
+mod manifest;
+mod plan;
+
+use crate::apt;
+use crate::image::Content;
+use crate::progress::Progress;
+use crate::workspace::Workspace;
+use anyhow::{Context, Result, bail};
+use manifest::{Manifest, Places};
+use plan::{Item, Kind, Plan};
+use std::fmt::Write as _;
+use std::fs::{self, File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Debian packages without which Berth cannot be built.
+pub const BUILD_PACKAGES: &[&str] = &["gcc", "libc6-dev", "libpam0g-dev", "libseccomp-dev"];
+
+/// What to install, and where.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Options {
+    /// The root of the tree to install into
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub destdir: PathBuf,
+    /// Where programs and data go; the programs are built for it
+    #[arg(long, default_value = "/usr")]
+    pub prefix: String,
+    /// Cargo's build profile
+    #[arg(long, default_value = "release")]
+    pub profile: String,
+    /// Where PAM looks for modules
+    #[arg(long, value_name = "DIR")]
+    pub security_dir: Option<String>,
+}
+
+/// Builds and installs.
+pub fn install(workspace: &Workspace, progress: &Progress, options: &Options) -> Result<()> {
+    let (manifest, places) = prepare(workspace, options)?;
+    build(workspace, progress, &manifest, &places, &options.profile)?;
+    let plan = Plan::new(workspace, &manifest, &places, &options.profile)?;
+    print!("{}", write(&plan, &options.destdir)?);
+    if fs::canonicalize(&options.destdir)? == Path::new("/") {
+        println!("\nTo make this host use it, as root:");
+        for activate in &plan.activate {
+            println!("  {:<45}# {}", activate.command, activate.why);
+        }
+    }
+    Ok(())
+}
+
+/// Builds what the test host's image gets, and says how it is put there.
+pub fn image_content(workspace: &Workspace, progress: &Progress) -> Result<Content> {
+    let options = image_options(Path::new("/"));
+    let (manifest, places) = prepare(workspace, &options)?;
+    build(workspace, progress, &manifest, &places, &options.profile)?;
+    let plan = Plan::new(workspace, &manifest, &places, &options.profile)?;
+    let me = std::env::current_exe().context("cannot find this program's path")?;
+    let install = vec![me.display().to_string(), "install-in-image".to_owned()];
+    Ok(Content {
+        hash: plan.hash(),
+        install,
+    })
+}
+
+/// Installs what [`image_content`] has built into the tree of an image, and does there what a
+/// package's postinst would.
+pub fn install_in_image(workspace: &Workspace, tree: &Path) -> Result<()> {
+    let options = image_options(tree);
+    let (manifest, places) = prepare(workspace, &options)?;
+    let plan = Plan::new(workspace, &manifest, &places, &options.profile)?;
+    print!("{}", write(&plan, tree)?);
+    for activate in plan.activate.iter().filter(|activate| activate.image) {
+        println!("{}", activate.command);
+        let status = Command::new("chroot")
+            .arg(tree)
+            .args(["sh", "-c", &activate.command])
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .status()
+            .context("cannot run chroot")?;
+        if !status.success() {
+            bail!("in the image, `{}`: {status}", activate.command);
+        }
+    }
+    Ok(())
+}
+
+fn image_options(tree: &Path) -> Options {
+    Options {
+        destdir: tree.to_owned(),
+        prefix: "/usr".into(),
+        profile: "release".into(),
+        security_dir: None,
+    }
+}
+
+fn prepare(workspace: &Workspace, options: &Options) -> Result<(Manifest, Places)> {
+    let places = Places::new(&options.prefix, options.security_dir.as_deref())?;
+    Ok((Manifest::read(&workspace.root)?, places))
+}
+
+fn build(
+    workspace: &Workspace,
+    progress: &Progress,
+    manifest: &Manifest,
+    places: &Places,
+    profile: &str,
+) -> Result<()> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--locked", "--profile", profile]);
+    for program in &manifest.program {
+        cargo.args(["--package", &program.package]);
+    }
+    // The default stays unset, so that nothing is built twice for the same prefix.
+    if places.prefix() == "/usr" {
+        cargo.env_remove("BERTH_PREFIX");
+    } else {
+        cargo.env("BERTH_PREFIX", places.prefix());
+    }
+    progress.run(&format!("building Berth ({profile})"), &mut cargo)
+}
+
+/// Writes everything below `destdir` and tells what was done.
+fn write(plan: &Plan, destdir: &Path) -> Result<String> {
+    let root = apt::is_root()?;
+    let mut report = String::new();
+    let mut unset = Vec::new();
+    for item in &plan.items {
+        let path = destdir.join(item.to.trim_start_matches('/'));
+        // A setuid bit without its owner would make a program run as somebody it is not meant to.
+        let mode = if root { item.mode } else { item.mode & 0o777 };
+        let note = match &item.kind {
+            Kind::Directory => write_directory(&path, mode)?,
+            Kind::File {
+                content,
+                config: true,
+            } => write_config(&path, content, mode)?,
+            Kind::File {
+                content,
+                config: false,
+            } => {
+                write_file(&path, content, mode, root.then_some(item.owner))?;
+                ""
+            }
+        };
+        if root {
+            let (uid, gid) = item.owner;
+            chown(&path, Some(uid), Some(gid))
+                .with_context(|| format!("cannot give {} to {uid}:{gid}", path.display()))?;
+            // chown(2) takes the setuid bit away.
+            set_mode(&path, mode)?;
+        } else {
+            unset.push(item);
+        }
+        writeln!(report, "{mode:04o} {}{note}", path.display())?;
+    }
+    if !unset.is_empty() {
+        report.push_str(&not_set(&unset, destdir)?);
+    }
+    Ok(report)
+}
+
+fn not_set(items: &[&Item], destdir: &Path) -> Result<String> {
+    let mut text = String::from("\nNot set, for which root is needed:\n");
+    for item in items {
+        let (uid, gid) = item.owner;
+        let path = destdir.join(item.to.trim_start_matches('/'));
+        write!(text, "  owner {uid}:{gid}")?;
+        if item.mode & 0o7000 != 0 {
+            write!(text, ", mode {:04o}", item.mode)?;
+        }
+        writeln!(text, " of {}", path.display())?;
+    }
+    Ok(text)
+}
+
+fn write_directory(path: &Path, mode: u32) -> Result<&'static str> {
+    if path.is_dir() {
+        return Ok(" (was there)");
+    }
+    fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+    set_mode(path, mode)?;
+    Ok("")
+}
+
+/// An administrator's file stays; ours is put beside it when it differs.
+fn write_config(path: &Path, content: &[u8], mode: u32) -> Result<&'static str> {
+    if !path.exists() {
+        write_file(path, content, mode, None)?;
+        return Ok("");
+    }
+    let present = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if present == content {
+        return Ok(" (was there)");
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    write_file(Path::new(&beside), content, mode, None)?;
+    Ok(" (kept: it was changed on this host; the default is beside it, named .new)")
+}
+
+/// Replaces `path` in one step, so that a program that runs keeps its old file and one that
+/// starts gets either whole.
+fn write_file(path: &Path, content: &[u8], mode: u32, owner: Option<(u32, u32)>) -> Result<()> {
+    let failed = || format!("cannot write {}", path.display());
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        bail!("{} is no file's path", path.display());
+    };
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let fresh = dir.join(format!(".{}.berth-new", name.to_string_lossy()));
+    drop(fs::remove_file(&fresh));
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&fresh)
+        .with_context(failed)?;
+    let mut finish = || -> Result<()> {
+        file.write_all(content)?;
+        if let Some((uid, gid)) = owner {
+            chown(&fresh, Some(uid), Some(gid))?;
+        }
+        set_mode(&fresh, mode)?;
+        file.sync_all()?;
+        fs::rename(&fresh, path)?;
+        Ok(())
+    };
+    let result = finish();
+    if result.is_err() {
+        drop(fs::remove_file(&fresh));
+    }
+    result.with_context(failed)
+}
+
+fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(mode))
+        .with_context(|| format!("cannot set mode {mode:04o} of {}", path.display()))
+}
