@@ -140,6 +140,9 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Controllers that could not be turned on, and why.
+type Refused = Vec<(String, Error)>;
+
 /// Opens a session: delegates its cgroup if it is to be delegated. Never fails; says in one line
 /// of syslog what stood in the way.
 pub fn open(handle: &mut impl Handle, host: &impl Host, arguments: &Arguments) {
@@ -155,7 +158,16 @@ pub fn open(handle: &mut impl Handle, host: &impl Host, arguments: &Arguments) {
         format!("ignored unknown arguments: {}; ", words.join(" "))
     };
     let (level, text) = match delegate(handle, host, arguments) {
-        Ok(path) => (Level::Debug, format!("delegated {path}")),
+        Ok((path, refused)) if refused.is_empty() => (Level::Debug, format!("delegated {path}")),
+        Ok((path, refused)) => {
+            let reasons: Vec<_> = refused.iter().map(|(_, error)| error.to_string()).collect();
+            let names: Vec<_> = refused.into_iter().map(|(name, _)| name).collect();
+            let (names, reasons) = (names.join(", "), reasons.join("; "));
+            (
+                Level::Warning,
+                format!("delegated {path}, but without {names}: {reasons}"),
+            )
+        }
         Err(Failure::Skip(skip)) => (Level::Debug, format!("session left as it is: {skip}")),
         Err(failure) => (Level::Warning, format!("session not delegated: {failure}")),
     };
@@ -172,7 +184,7 @@ fn delegate(
     handle: &mut impl Handle,
     host: &impl Host,
     arguments: &Arguments,
-) -> Result<CgroupPath, Failure> {
+) -> Result<(CgroupPath, Refused), Failure> {
     if !arguments.delegate {
         return Err(Skip::SwitchedOff.into());
     }
@@ -221,8 +233,8 @@ fn delegate(
     if owner != uid.raw() && owner != Uid::ROOT.raw() {
         return Err(Skip::ForeignScope(owner).into());
     }
-    hand_over(&scope, uid, gid, &clock)?;
-    Ok(path)
+    let refused = hand_over(&scope, uid, gid, &clock)?;
+    Ok((path, refused))
 }
 
 /// Puts the scope's processes into its leaf and gives both to the user. What is done when time
@@ -233,7 +245,7 @@ fn hand_over<H: Host>(
     uid: Uid,
     gid: Gid,
     clock: &Clock<'_, H>,
-) -> Result<(), Failure> {
+) -> Result<Refused, Failure> {
     clock.check()?;
     let leaf = scope.make_child(cgroup::LEAF)?;
     match scope.drain_into(&leaf, || clock.check().is_ok()) {
@@ -247,7 +259,7 @@ fn hand_over<H: Host>(
     // turned it on, and some of them are to be delegated. A controller that cannot be turned on
     // (the real-time scheduler's processes stand in cpu's way on some kernels) takes away a
     // limit, not the session.
-    scope.enable_available_controllers()?;
+    let controllers = scope.enable_available_controllers()?;
     clock.check()?;
     let set = DelegationSet::of_kernel()?;
     leaf.delegate_files_to(&set, uid, gid)?;
@@ -256,7 +268,7 @@ fn hand_over<H: Host>(
     if !scope.is_owned_by(uid)? {
         scope.delegate_files_to(&set, uid, gid)?;
     }
-    Ok(())
+    Ok(controllers.refused)
 }
 
 /// The uid in `ROOT/user.slice/user-UID.slice/session-ID.scope`, for the session `id`.

@@ -16,6 +16,10 @@ mod hierarchy;
 mod limits;
 mod path;
 mod statistics;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use base::{DelegatedBase, lasting_paths};

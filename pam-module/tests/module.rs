@@ -1,0 +1,247 @@
+//! The shared object itself, loaded by libpam in `pamtester`, in namespaces made for it. Needs
+//! root and Debian's `pamtester`; says so instead of passing.
+#![forbid(unsafe_code)]
+
+use berth_cgroups::CgroupDir;
+use berth_cgroups::testing::Subtree;
+use berth_kernel::fs;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::Command;
+
+const SCOPE: &str = "/user.slice/user-4242.slice/session-3.scope";
+
+/// Where cargo puts the shared object: beside the tests.
+fn module() -> PathBuf {
+    let module = std::env::current_exe()
+        .unwrap()
+        .with_file_name("libpam_berth.so");
+    assert!(module.exists(), "{} was not built", module.display());
+    module
+}
+
+/// A directory for one test; removed when dropped.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Outcome {
+    success: bool,
+    output: String,
+    /// What arrived at syslog's socket.
+    log: Vec<String>,
+    /// The line of `/proc/self/cgroup` of a program run later in the same stack.
+    cgroup: String,
+}
+
+/// Opens and closes a session of `user` in the cgroup `start` with the given module arguments.
+/// The namespaces have a `/etc/passwd` with alice, a PAM service `berth-test`, and a process 1
+/// in the test's own `init.scope`, so that the subtree passes for the machine's whole hierarchy.
+fn pamtester(tree: &Subtree, start: &CgroupDir, user: &str, arguments: &str) -> Outcome {
+    let directory = std::env::temp_dir().join(format!(
+        "{}-{user}",
+        tree.top().path().file_name().unwrap().to_str().unwrap()
+    ));
+    std::fs::create_dir(&directory).unwrap();
+    let scratch = Scratch(directory);
+    let directory = &scratch.0;
+    let installed = directory.join("pam_berth.so");
+    std::fs::copy(module(), &installed).unwrap();
+    let socket = UnixDatagram::bind(directory.join("log")).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let init = tree.make("init.scope");
+    let script = r#"
+        set -e
+        echo 0 > "$INIT/cgroup.procs"
+        printf 'root:x:0:0::/:/bin/sh\nalice:x:4242:4243::/:/bin/sh\n' > "$DIR/passwd"
+        mount --bind "$DIR/passwd" /etc/passwd
+        mount -t tmpfs none /etc/pam.d
+        for kind in auth account password; do echo "$kind required pam_permit.so"; done \
+            > /etc/pam.d/berth-test
+        for kind in auth account password session; do echo "$kind required pam_deny.so"; done \
+            > /etc/pam.d/other
+        echo "session required $MODULE $ARGUMENTS" >> /etc/pam.d/berth-test
+        echo "session optional pam_exec.so log=$DIR/cgroup quiet /bin/cat /proc/self/cgroup" \
+            >> /etc/pam.d/berth-test
+        mount -t tmpfs none /dev
+        mknod -m 666 /dev/null c 1 3
+        : > /dev/log
+        mount --bind "$DIR/log" /dev/log
+        umask 077
+        sh -c 'echo 0 > "$START/cgroup.procs"; exec pamtester -E XDG_SESSION_ID=3 \
+            berth-test "$USER" open_session close_session' < /dev/null
+    "#;
+    let output = Command::new("unshare")
+        .args([
+            "--mount",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+            "sh",
+            "-c",
+            script,
+        ])
+        .env("INIT", init.path())
+        .env("START", start.path())
+        .env("DIR", directory)
+        .env("MODULE", &installed)
+        .env("ARGUMENTS", arguments)
+        .env("USER", user)
+        .output()
+        .expect("unshare can be started");
+    let mut log = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(length) = socket.recv(&mut buffer) {
+        log.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+    }
+    let cgroup = std::fs::read_to_string(directory.join("cgroup")).unwrap_or_default();
+    let cgroup = cgroup
+        .lines()
+        .find(|line| line.starts_with("0::"))
+        .unwrap_or_default();
+    let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    Outcome {
+        success: output.status.success(),
+        output: format!("{out}{err}"),
+        log,
+        cgroup: cgroup.to_owned(),
+    }
+}
+
+fn session(tree: &Subtree) -> CgroupDir {
+    let scope = tree.make(SCOPE);
+    fs::set_xattr(scope.as_fd(), "trusted.delegate", b"1").unwrap();
+    scope
+}
+
+#[test]
+fn a_login_is_delegated_through_libpam() {
+    let tree = Subtree::new();
+    let scope = session(&tree);
+    let outcome = pamtester(&tree, &scope, "alice", "");
+    assert!(outcome.success, "{}", outcome.output);
+    assert!(outcome.output.contains("sucessfully") || outcome.output.contains("successfully"));
+    assert_eq!(outcome.log, [""; 0]);
+    assert!(
+        outcome.cgroup.ends_with("/session-3.scope/init.scope"),
+        "{}",
+        outcome.cgroup
+    );
+    let leaf = scope.child("init.scope").unwrap();
+    for dir in [&scope, &leaf] {
+        assert_eq!(dir.owner().unwrap(), (4242, 4243));
+        assert_eq!(
+            fs::status(dir.as_fd()).unwrap().permissions(),
+            0o755,
+            "umask was 077"
+        );
+    }
+}
+
+#[test]
+fn a_login_that_is_not_to_be_delegated_succeeds_silently() {
+    let tree = Subtree::new();
+    let (scope, elsewhere) = (session(&tree), tree.make("system.slice/cron.service"));
+    for (start, user, arguments) in [
+        (&scope, "root", ""),
+        (&scope, "alice", "session=none"),
+        (&elsewhere, "alice", ""),
+    ] {
+        let outcome = pamtester(&tree, start, user, arguments);
+        assert!(outcome.success, "{}", outcome.output);
+        assert_eq!(outcome.log, [""; 0]);
+        assert!(!outcome.cgroup.is_empty() && !outcome.cgroup.ends_with("init.scope"));
+        assert_eq!(scope.owner().unwrap(), (0, 0));
+        assert!(scope.children().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn what_goes_wrong_is_one_line_of_syslog_and_the_login_goes_on() {
+    let tree = Subtree::new();
+    let scope = session(&tree);
+    // An administrator's limit that leaves no room for a leaf.
+    scope.write("cgroup.max.descendants", "0").unwrap();
+    let outcome = pamtester(&tree, &scope, "alice", "nonsense");
+    assert!(outcome.success, "{}", outcome.output);
+    let [line] = &outcome.log[..] else {
+        panic!("one line expected: {:?}", outcome.log);
+    };
+    for part in ["pam_berth(berth-test:session)", "“nonsense”", "init.scope"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert_eq!(scope.owner().unwrap(), (0, 0));
+}
+
+/// What the module could do to its host process it would have to import.
+#[test]
+fn the_module_imports_nothing_that_changes_its_host() {
+    let symbols = |kind: &str| {
+        let output = Command::new("nm").args(["-D", kind]).arg(module()).output();
+        let output = output.expect("these tests need nm (Debian: binutils)");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let name = |line: &str| {
+            line.split_whitespace()
+                .last()?
+                .split('@')
+                .next()
+                .map(str::to_owned)
+        };
+        text.lines().filter_map(name).collect::<Vec<_>>()
+    };
+    let exported: Vec<_> = symbols("--defined-only")
+        .into_iter()
+        .filter(|name| name.starts_with("pam_"))
+        .collect();
+    assert_eq!(exported, ["pam_sm_close_session", "pam_sm_open_session"]);
+    let imported = symbols("--undefined-only");
+    assert!(
+        imported.iter().any(|name| name == "pam_get_item"),
+        "{imported:?}"
+    );
+    for harmful in [
+        "umask",
+        "signal",
+        "sigaction",
+        "sigprocmask",
+        "pthread_sigmask",
+        "sigaltstack",
+        "setenv",
+        "putenv",
+        "unsetenv",
+        "clearenv",
+        "setlocale",
+        "chdir",
+        "fchdir",
+        "dup2",
+        "dup3",
+        "fork",
+        "execve",
+        "posix_spawn",
+        "pthread_create",
+        "socket",
+        "connect",
+        "bind",
+        "setuid",
+        "seteuid",
+        "setresuid",
+        "setgroups",
+        "setrlimit",
+        "prctl",
+        "exit",
+        "_exit",
+        "getgrgid_r",
+        "getgrouplist",
+        "initgroups",
+        "getaddrinfo",
+        "printf",
+        "puts",
+    ] {
+        assert!(!imported.iter().any(|name| name == harmful), "{harmful}");
+    }
+}
