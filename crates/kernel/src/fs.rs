@@ -449,7 +449,8 @@ pub fn write_atomically(
         return Err(error);
     }
     if durability == Durability::ContentAndName {
-        unistd::fsync(dir)?;
+        // The caller's descriptor may be one of O_PATH, which fsync(2) refuses.
+        unistd::fsync(open_dir_beneath(dir, Path::new("."))?)?;
     }
     Ok(())
 }
@@ -570,4 +571,20 @@ pub fn wait_priority(fd: BorrowedFd<'_>, patience: Duration) -> io::Result<()> {
 /// The path under which an open file can be named in calls that take paths only.
 pub fn descriptor_path(fd: BorrowedFd<'_>) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+/// Opens a regular file for reading without ever waiting for somebody at its other end, as a
+/// FIFO or a device would make the caller do; `EINVAL` for anything else.
+pub fn open_regular(path: &Path) -> io::Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = OpenFlags::O_NONBLOCK | OpenFlags::O_NOCTTY | OpenFlags::O_CLOEXEC;
+    let file = std::fs::File::options()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(Errno::EINVAL.into())
+    }
 }
