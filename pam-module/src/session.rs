@@ -146,34 +146,31 @@ type Refused = Vec<(String, Error)>;
 /// Opens a session: delegates its cgroup if it is to be delegated. Never fails; says in one line
 /// of syslog what stood in the way.
 pub fn open(handle: &mut impl Handle, host: &impl Host, arguments: &Arguments) {
-    let unknown = if arguments.unknown.is_empty() {
-        String::new()
-    } else {
-        let words: Vec<_> = arguments
-            .unknown
-            .iter()
-            .map(|word| word.escape_default())
-            .collect();
-        let words: Vec<_> = words.into_iter().map(|word| format!("“{word}”")).collect();
-        format!("ignored unknown arguments: {}; ", words.join(" "))
-    };
-    let (level, text) = match delegate(handle, host, arguments) {
+    let (mut level, mut text) = match delegate(handle, host, arguments) {
         Ok((path, refused)) if refused.is_empty() => (Level::Debug, format!("delegated {path}")),
         Ok((path, refused)) => {
-            let reasons: Vec<_> = refused.iter().map(|(_, error)| error.to_string()).collect();
-            let names: Vec<_> = refused.into_iter().map(|(name, _)| name).collect();
-            let (names, reasons) = (names.join(", "), reasons.join("; "));
+            let each = refused
+                .iter()
+                .map(|(name, error)| format!("{name} ({error})"));
+            let each = each.collect::<Vec<_>>().join(", ");
             (
                 Level::Warning,
-                format!("delegated {path}, but without {names}: {reasons}"),
+                format!("delegated {path}, but without {each}"),
             )
         }
         Err(Failure::Skip(skip)) => (Level::Debug, format!("session left as it is: {skip}")),
         Err(failure) => (Level::Warning, format!("session not delegated: {failure}")),
     };
-    if !unknown.is_empty() {
-        handle.log(Level::Warning, &format!("{unknown}{text}"));
-    } else if level == Level::Warning || arguments.debug {
+    if !arguments.unknown.is_empty() {
+        let each = arguments
+            .unknown
+            .iter()
+            .map(|word| format!("“{}”", word.escape_debug()));
+        let each = each.collect::<Vec<_>>().join(" ");
+        level = Level::Warning;
+        text = format!("ignored unknown arguments: {each}; {text}");
+    }
+    if level == Level::Warning || arguments.debug {
         handle.log(level, &text);
     }
 }

@@ -89,8 +89,8 @@ impl DelegatedBase {
         Ok(leaf)
     }
 
-    /// Hands every controller that reaches the delegated cgroup on to its children. All are
-    /// refused (`EBUSY`) while processes sit directly in it: drain first.
+    /// Hands every controller that reaches the delegated cgroup on to its children. Drain first:
+    /// while processes sit directly in it, memory and io are refused (`EBUSY`, `EOPNOTSUPP`).
     pub fn enable_available_controllers(&self) -> Result<Controllers> {
         self.dir.enable_available_controllers()
     }

@@ -59,6 +59,22 @@ impl Subtree {
             .expect("can make a cgroup")
     }
 
+    /// As [`Self::make`], and every controller that the machine has for the top reaches the
+    /// last cgroup. On a machine whose controllers are all in use by version 1, that is none.
+    pub fn make_with_controllers(&self, path: &str) -> CgroupDir {
+        let enable = |dir: CgroupDir, name: &str| {
+            let controllers = dir.enable_available_controllers()?;
+            assert!(controllers.refused.is_empty(), "{controllers:?}");
+            dir.make_child(name)
+        };
+        let top = self
+            .hierarchy
+            .open(&CgroupPath::root())
+            .expect("can open the top");
+        let mut names = path.split('/').filter(|name| !name.is_empty());
+        names.try_fold(top, enable).expect("can make a cgroup")
+    }
+
     /// Starts a process that sleeps, in this cgroup.
     pub fn sleeper(&self, dir: &CgroupDir) -> Sleeper {
         self.shell(dir, "exec sleep 1000")

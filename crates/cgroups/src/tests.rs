@@ -477,6 +477,74 @@ fn a_limit_is_in_force_or_the_error_names_all_of_it() {
     assert!(!error.to_string().contains("does not reach"), "{error}");
 }
 
+/// Has something to do only where the machine has controllers for version 2.
+#[test]
+fn limits_of_every_available_controller_are_taken() {
+    let tree = Subtree::new();
+    let dir = tree.make_with_controllers("a/b");
+    for controller in dir.controllers().unwrap() {
+        let (file, value) = match &*controller {
+            "memory" => ("memory.max", "1073741824"),
+            "pids" => ("pids.max", "77"),
+            "cpu" => ("cpu.max", "50000 100000"),
+            _ => continue,
+        };
+        let setting = LimitSetting::new(file, value).unwrap();
+        setting.apply(&dir).unwrap();
+        assert_eq!(dir.read(file).unwrap().trim(), value);
+        let error = LimitSetting::new(file, "nonsense")
+            .unwrap()
+            .apply(&dir)
+            .unwrap_err();
+        assert!(error.to_string().contains("nonsense"), "{error}");
+        assert!(!error.to_string().contains("does not reach"), "{error}");
+    }
+    let statistics = dir.statistics().unwrap();
+    let reaches = |name: &str| dir.controllers().unwrap().iter().any(|c| c == name);
+    assert_eq!(statistics.memory.is_some(), reaches("memory"));
+    assert_eq!(statistics.tasks.is_some(), reaches("pids"));
+}
+
+/// While a process sits in the cgroup itself, its controllers cannot be handed on.
+#[test]
+fn controllers_are_handed_on_after_draining() {
+    let (uid, gid) = alice();
+    let tree = Subtree::new();
+    let dir = tree.make_with_controllers("base");
+    dir.delegate_to(uid, gid).unwrap();
+    let _sleeper = tree.sleeper(&dir);
+    let path = CgroupPath::new("/base").unwrap();
+    let base = DelegatedBase::around(tree.hierarchy(), path, uid)
+        .unwrap()
+        .unwrap();
+    let early = base.enable_available_controllers().unwrap();
+    assert!(
+        !early
+            .enabled
+            .iter()
+            .any(|name| name == "memory" || name == "io"),
+        "{early:?}"
+    );
+    for (name, error) in early.refused {
+        let errno = error.errno().unwrap();
+        assert!(
+            [libc::EBUSY, libc::EOPNOTSUPP].contains(&errno),
+            "{name}: {error}"
+        );
+    }
+    base.drain_into_leaf().unwrap();
+    assert!(
+        base.enable_available_controllers()
+            .unwrap()
+            .refused
+            .is_empty()
+    );
+    assert_eq!(
+        dir.enabled_controllers().unwrap(),
+        dir.controllers().unwrap()
+    );
+}
+
 #[test]
 fn statistics_count_what_ran() {
     let tree = Subtree::new();

@@ -86,7 +86,7 @@ impl Machine {
     /// As systemd with the drop-in leaves it: marked, root's, two processes in the scope itself.
     pub fn with_session() -> Self {
         let tree = Subtree::new();
-        let scope = tree.make(SCOPE);
+        let scope = tree.make_with_controllers(SCOPE);
         fs::set_xattr(scope.as_fd(), "trusted.delegate", b"1").unwrap();
         let sleepers = vec![tree.sleeper(&scope), tree.sleeper(&scope)];
         let path = CgroupPath::new(SCOPE).unwrap();
