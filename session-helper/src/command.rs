@@ -19,12 +19,15 @@ use std::path::{Path, PathBuf};
 /// may have put tools of theirs there.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The variables that a login sets, looked up once.
+/// The one program that is launched, and the variables that a login sets, looked up once.
 #[derive(Clone, Debug)]
-pub struct LoginEnvironment(Vec<(OsString, OsString)>);
+pub struct Program {
+    path: PathBuf,
+    environment: Vec<(OsString, OsString)>,
+}
 
-impl LoginEnvironment {
-    /// The environment of a user of the user data base.
+impl Program {
+    /// `berth` as a user of the user data base runs it.
     pub fn of(uid: Uid) -> Result<Self> {
         let user = User::by_uid(uid).doing("look up the user")?;
         let user = user
@@ -34,25 +37,51 @@ impl LoginEnvironment {
 
     fn of_user(user: &User) -> Self {
         let pair = |name: &str, value: &OsStr| (OsString::from(name), value.to_owned());
-        Self(vec![
+        let environment = vec![
             pair("HOME", user.home.as_os_str()),
             pair("USER", user.name.as_ref()),
             pair("LOGNAME", user.name.as_ref()),
             pair("SHELL", user.shell.as_os_str()),
             pair("PATH", SEARCH_PATH.as_ref()),
             pair("XDG_RUNTIME_DIR", runtime_dir(user.uid).as_os_str()),
-        ])
+        ];
+        Self {
+            path: path::BERTH.into(),
+            environment,
+        }
     }
 
-    /// As execve(2) takes it, with `more` variables; where a name comes twice the login's counts.
-    fn with(&self, more: &[(OsString, OsString)]) -> Result<Vec<CString>> {
-        let is_set = |name: &OsString| self.0.iter().any(|(ours, _)| ours == name);
+    /// Another program in its place, for tests.
+    pub fn at(self, path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            ..self
+        }
+    }
+
+    /// The program with these arguments. Of `more` variables, those that the login sets are left
+    /// out.
+    pub fn command(
+        &self,
+        arguments: &[OsString],
+        more: &[(OsString, OsString)],
+    ) -> Result<Command> {
+        let name = self.path.file_name().unwrap_or(self.path.as_os_str());
+        let words = [name]
+            .into_iter()
+            .chain(arguments.iter().map(OsString::as_os_str));
+        let is_set = |name: &OsString| self.environment.iter().any(|(ours, _)| ours == name);
         let more = more.iter().filter(|(name, _)| !is_set(name));
-        self.0
-            .iter()
-            .chain(more)
-            .map(|(name, value)| to_c([name.as_bytes(), b"=", value.as_bytes()].concat()))
-            .collect()
+        let variables = self.environment.iter().chain(more);
+        Ok(Command {
+            path: self.path.clone(),
+            arguments: words
+                .map(|word| to_c(word.as_bytes().to_vec()))
+                .collect::<Result<_>>()?,
+            environment: variables
+                .map(|(name, value)| to_c([name.as_bytes(), b"=", value.as_bytes()].concat()))
+                .collect::<Result<_>>()?,
+        })
     }
 }
 
@@ -66,8 +95,9 @@ fn to_c(bytes: Vec<u8>) -> Result<CString> {
     CString::new(bytes).doing("prepare the command")
 }
 
-/// `berth` with arguments and an environment, ready to be executed.
+/// A program with arguments and an environment, ready to be executed.
 pub struct Command {
+    path: PathBuf,
     arguments: Vec<CString>,
     environment: Vec<CString>,
 }
@@ -91,22 +121,6 @@ const STEPS: [&str; 5] = [
 ];
 
 impl Command {
-    /// `berth` with these arguments, in the login's environment and `more`.
-    pub fn new(
-        arguments: &[OsString],
-        login: &LoginEnvironment,
-        more: &[(OsString, OsString)],
-    ) -> Result<Self> {
-        let mut words = vec![to_c(b"berth".to_vec())?];
-        for argument in arguments {
-            words.push(to_c(argument.as_bytes().to_vec())?);
-        }
-        Ok(Self {
-            arguments: words,
-            environment: login.with(more)?,
-        })
-    }
-
     /// Starts it as a child in a session of its own. An error means that nothing runs.
     pub fn spawn(&self, with: Descriptors<'_>) -> Result<Child> {
         let (mut reader, writer) = io::pipe().doing("make a pipe")?;
@@ -128,7 +142,7 @@ impl Command {
                 let _ = child.pidfd.wait();
                 let errno = errno.try_into().map_or(0, i32::from_le_bytes);
                 let step = STEPS.get(usize::from(*step)).copied().unwrap_or("start");
-                let operation = format!("{step} for {}", path::BERTH);
+                let operation = format!("{step} for {}", self.path.display());
                 Err(Error::new(operation, io::Error::from_raw_os_error(errno)))
             }
             _ => Ok(child),
@@ -152,7 +166,7 @@ impl Command {
 
     /// Replaces this program with it. Returns only on failure.
     pub fn exec(&self) -> io::Error {
-        process::exec(Path::new(path::BERTH), &self.arguments, &self.environment)
+        process::exec(&self.path, &self.arguments, &self.environment)
     }
 }
 
@@ -172,25 +186,34 @@ mod tests {
 
     #[test]
     fn the_login_wins_over_what_the_client_sends() {
-        let login = LoginEnvironment::of_user(&alice());
+        let program = Program::of_user(&alice());
         let more = [
             ("HOME".into(), "/elsewhere".into()),
             ("LANG".into(), "C".into()),
         ];
-        let environment = login.with(&more).unwrap();
+        let command = program.command(&["start".into()], &more).unwrap();
         let has = |text: &str| {
-            environment
+            command
+                .environment
                 .iter()
-                .any(|entry| entry.to_bytes() == text.as_bytes())
+                .any(|it| it.to_bytes() == text.as_bytes())
         };
         assert!(has("HOME=/home/alice") && has("LANG=C") && has("XDG_RUNTIME_DIR=/run/user/1000"));
         assert!(!has("HOME=/elsewhere"));
+        assert_eq!(
+            command.arguments,
+            [c"berth".to_owned(), c"start".to_owned()]
+        );
     }
 
     #[test]
     fn nul_bytes_are_refused() {
-        let login = LoginEnvironment::of_user(&alice());
-        assert!(Command::new(&["a\0b".into()], &login, &[]).is_err());
-        assert!(login.with(&[("BERTH_X".into(), "\0".into())]).is_err());
+        let program = Program::of_user(&alice());
+        assert!(program.command(&["a\0b".into()], &[]).is_err());
+        assert!(
+            program
+                .command(&[], &[("BERTH_X".into(), "\0".into())])
+                .is_err()
+        );
     }
 }

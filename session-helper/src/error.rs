@@ -8,6 +8,7 @@ pub struct Error {
     reason: Box<dyn StdError + Send + Sync>,
 }
 
+/// What the parts of the helper return.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl fmt::Display for Error {
@@ -19,6 +20,7 @@ impl fmt::Display for Error {
 impl StdError for Error {}
 
 impl Error {
+    /// `operation` completes "cannot …".
     pub fn new(
         operation: impl Into<String>,
         reason: impl Into<Box<dyn StdError + Send + Sync>>,

@@ -1,7 +1,7 @@
 //! The main program of `berth-user@.service`: it gives the unit's cgroup its shape and then
 //! sits there, so that the cgroup outlives whoever is launched into it.
 
-use crate::command::{Command, Descriptors, LoginEnvironment, runtime_dir};
+use crate::command::{Descriptors, Program, runtime_dir};
 use crate::error::{Doing, Error, Result};
 use berth_cgroups::{DelegatedBase, Hierarchy};
 use berth_common::{Uid, path, unit};
@@ -27,6 +27,7 @@ const END_LIMIT: Duration = Duration::from_secs(10);
 /// Asks the holder to end an autostart that is under way; sent by `shutdown`.
 pub const STOP_AUTOSTART: Signal = Signal::SIGUSR1;
 
+/// Holds the cgroup until SIGTERM.
 pub fn run() -> Result<()> {
     let mut signals = SignalQueue::new(&[
         Signal::SIGTERM,
@@ -96,7 +97,7 @@ fn start_containers(uid: Uid) -> Result<Option<Autostart>> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
         other => other.doing("note that containers are being started")?,
     };
-    let command = Command::new(&["autostart".into()], &LoginEnvironment::of(uid)?, &[])?;
+    let command = Program::of(uid)?.command(&["autostart".into()], &[])?;
     let null = File::open("/dev/null").doing("open /dev/null")?;
     // The journal. A copy, since 2 itself is about to be replaced in the child.
     let log = io::stderr()

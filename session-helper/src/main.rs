@@ -6,15 +6,9 @@
 //! - `shutdown`: stops the user's containers in order (`ExecStop=` of `berth-user@.service`).
 #![forbid(unsafe_code)]
 
-mod command;
-mod error;
-mod hold;
-mod serve;
-mod session;
-mod shutdown;
-
 use berth_common::exit;
 use berth_kernel::cred;
+use berth_session_helper::{hold, serve, shutdown};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -1,6 +1,6 @@
 //! Answers a user's launch socket. One thread, one poll loop.
 
-use crate::command::LoginEnvironment;
+use crate::command::Program;
 use crate::error::{Doing, Error, Result};
 use crate::session::{Owner, Session, refuse};
 use berth_cgroups::{CgroupPath, DelegatedBase, Hierarchy};
@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::sys::signal::Signal;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -26,23 +26,22 @@ const ATTACH_LIMIT: Duration = Duration::from_secs(20);
 /// restarts; after a crash the unit's `RestartSec=` alone counts.
 const FAILURE_PAUSE: Duration = Duration::from_secs(2);
 /// How long running commands may hold up the service's end (less than `TimeoutStopSec=`).
-const DRAIN_LIMIT: Duration = Duration::from_secs(4);
+const DRAIN_LIMIT: Duration = Duration::from_secs(3);
 /// When nobody has asked for so long, a service that refuses all ends.
 const REFUSAL_IDLE_MS: u16 = 1000;
 
+/// Serves the socket that the service manager passed, until SIGTERM.
 pub fn run() -> Result<()> {
     let listener = take_listener()?;
     let uid = cred::effective_uid();
     if !uid.is_person() {
         return refuse_all(&listener);
     }
-    prepare(uid)
-        .inspect_err(|_| sleep(FAILURE_PAUSE))
-        .and_then(|mut server| {
-            server.listener = Some(listener);
-            berth_systemd_bus::notify(berth_systemd_bus::READY).doing("say that it is ready")?;
-            server.run()
-        })
+    let prepare = || {
+        enter_lasting_cgroup(uid)?;
+        Server::new(listener, uid, Program::of(uid)?)
+    };
+    prepare().inspect_err(|_| sleep(FAILURE_PAUSE))?.run()
 }
 
 fn take_listener() -> Result<OwnedFd> {
@@ -58,25 +57,6 @@ fn take_listener() -> Result<OwnedFd> {
             "the service manager must pass exactly one",
         )),
     }
-}
-
-fn prepare(uid: Uid) -> Result<Server> {
-    let signals = SignalQueue::new(&[Signal::SIGTERM, Signal::SIGINT]).doing("block signals")?;
-    let login = LoginEnvironment::of(uid)?;
-    let user_namespace = sock::own_user_namespace().doing("read the own user namespace")?;
-    enter_lasting_cgroup(uid)?;
-    let owner = Owner {
-        uid,
-        user_namespace,
-    };
-    Ok(Server {
-        listener: None,
-        signals,
-        owner,
-        login,
-        sessions: Vec::new(),
-        stopping: None,
-    })
 }
 
 /// Moves this process into the leaf of the lasting cgroup, which is another unit's.
@@ -141,7 +121,6 @@ fn wait_for(process: &PidFd, limit: Duration) -> io::Result<bool> {
 /// For root and system users: their socket exists because their service manager's drop-in is
 /// everybody's. Whoever connects learns why nothing happens.
 fn refuse_all(listener: &OwnedFd) -> Result<()> {
-    berth_systemd_bus::notify(berth_systemd_bus::READY).doing("say that it is ready")?;
     loop {
         let mut ready = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
         if poll(&mut ready, REFUSAL_IDLE_MS).doing("wait for clients")? == 0 {
@@ -158,12 +137,13 @@ fn refuse_all(listener: &OwnedFd) -> Result<()> {
     }
 }
 
-struct Server {
+/// The service of one user's launch socket.
+pub struct Server {
     /// `None` once the service is to end.
     listener: Option<OwnedFd>,
     signals: SignalQueue,
     owner: Owner,
-    login: LoginEnvironment,
+    program: Program,
     sessions: Vec<Session>,
     /// When to end even though commands run.
     stopping: Option<Instant>,
@@ -179,7 +159,29 @@ enum Event {
 }
 
 impl Server {
-    fn run(&mut self) -> Result<()> {
+    /// Serves `uid`'s requests for `program` from `listener`, which must not block. Blocks
+    /// SIGTERM and SIGINT.
+    pub fn new(listener: OwnedFd, uid: Uid, program: Program) -> Result<Self> {
+        let signals =
+            SignalQueue::new(&[Signal::SIGTERM, Signal::SIGINT]).doing("block signals")?;
+        let user_namespace = sock::own_user_namespace().doing("read the own user namespace")?;
+        let owner = Owner {
+            uid,
+            user_namespace,
+        };
+        let listener = Some(listener);
+        Ok(Self {
+            listener,
+            signals,
+            owner,
+            program,
+            sessions: Vec::new(),
+            stopping: None,
+        })
+    }
+
+    /// Serves until SIGTERM or SIGINT, and then as long as commands run, for at most 3 seconds.
+    pub fn run(&mut self) -> Result<()> {
         while !self.is_over() {
             let ready = self.poll().doing("wait for clients")?;
             // First: the events name sessions by their place in the list.
@@ -206,8 +208,10 @@ impl Server {
             events.extend(session.talk().map(|fd| (fd, Event::Talk(i))));
             events.extend(session.end().map(|fd| (fd, Event::End(i))));
         }
-        let to_poll = |(fd, _): &(BorrowedFd<'_>, Event)| PollFd::new(*fd, PollFlags::POLLIN);
-        let mut polled: Vec<_> = events.iter().map(to_poll).collect();
+        let mut polled: Vec<_> = events
+            .iter()
+            .map(|(fd, _)| PollFd::new(*fd, PollFlags::POLLIN))
+            .collect();
         match poll(&mut polled, self.timeout()) {
             Ok(_) => {}
             Err(Errno::EINTR) => return Ok(Vec::new()),
@@ -243,10 +247,10 @@ impl Server {
 
     fn step_sessions(&mut self, ready: &[Event]) {
         let now = Instant::now();
-        let login = &self.login;
+        let program = &self.program;
         let step = |(i, mut session): (usize, Session)| {
             if ready.contains(&Event::Talk(i)) {
-                session = session.hear(login)?;
+                session = session.hear(program)?;
             }
             if ready.contains(&Event::End(i)) {
                 session = session.reap()?;

@@ -1,6 +1,6 @@
 //! One client of the launch socket and the command that runs for it.
 
-use crate::command::{Command, Descriptors, LoginEnvironment};
+use crate::command::{Descriptors, Program};
 use crate::error::{Error, Result};
 use berth_kernel::process::Child;
 use berth_kernel::sock::NamespaceId;
@@ -17,7 +17,9 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 /// Whom the service answers.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
+    /// His id; clients must have it.
     pub uid: berth_common::Uid,
+    /// Where this service is; clients must be there too.
     pub user_namespace: NamespaceId,
 }
 
@@ -43,7 +45,7 @@ impl Owner {
 }
 
 /// A client, from its connection to its command's end.
-pub enum Session {
+pub(crate) enum Session {
     /// It has not said yet what it wants.
     Waiting {
         connection: Connection,
@@ -95,7 +97,7 @@ impl Session {
     }
 
     /// Takes one message of the client. `None`: the session is over.
-    pub fn hear(self, login: &LoginEnvironment) -> Option<Self> {
+    pub fn hear(self, program: &Program) -> Option<Self> {
         match self {
             Self::Waiting { connection, .. } => {
                 let request = match connection.recv() {
@@ -104,7 +106,7 @@ impl Session {
                     Err(error) => Err(error),
                 };
                 let started = match request {
-                    Ok((Request::Launch(launch), fds)) => start(&launch, fds, login),
+                    Ok((Request::Launch(launch), fds)) => start(&launch, fds, program),
                     Ok(_) => Err(Error::new("obey", "a launch comes first")),
                     Err(error) => Err(Error::new("understand the request", error)),
                 };
@@ -203,11 +205,11 @@ impl Session {
 }
 
 /// Tells a client that it gets nothing.
-pub fn refuse(connection: &Connection, reason: String) {
+pub(crate) fn refuse(connection: &Connection, reason: String) {
     let _ = connection.send(&Reply::Refused(reason).to_frame(), &[]);
 }
 
-fn start(launch: &Launch, fds: Vec<OwnedFd>, login: &LoginEnvironment) -> Result<Child> {
+fn start(launch: &Launch, fds: Vec<OwnedFd>, program: &Program) -> Result<Child> {
     let [input, output, error, directory]: [OwnedFd; LAUNCH_FDS] =
         fds.try_into().map_err(|fds: Vec<OwnedFd>| {
             let reason = format!(
@@ -216,7 +218,7 @@ fn start(launch: &Launch, fds: Vec<OwnedFd>, login: &LoginEnvironment) -> Result
             );
             Error::new("understand the request", reason)
         })?;
-    let command = Command::new(&launch.arguments, login, &launch.environment)?;
+    let command = program.command(&launch.arguments, &launch.environment)?;
     let stdio = [input.as_fd(), output.as_fd(), error.as_fd()];
     let child = command.spawn(Descriptors {
         stdio,

@@ -1,6 +1,6 @@
 //! The ordered stop of a user's containers.
 
-use crate::command::{Command, LoginEnvironment};
+use crate::command::Program;
 use crate::error::{Doing, Error, Result};
 use crate::hold::STOP_AUTOSTART;
 use berth_cgroups::{DelegatedBase, Hierarchy};
@@ -11,6 +11,7 @@ use berth_kernel::process::PidFd;
 /// Seconds that all containers together have to stop, less than the unit's `TimeoutStopSec=`.
 const LIMIT_SECONDS: &str = "90";
 
+/// Replaces this program with `berth autostart --shutdown`; returns only on failure.
 pub fn run() -> Result<()> {
     let uid = cred::effective_uid();
     stop_autostart();
@@ -19,7 +20,7 @@ pub fn run() -> Result<()> {
         tracing::warn!("{error}");
     }
     let words = ["autostart", "--shutdown", "--timeout", LIMIT_SECONDS].map(Into::into);
-    let command = Command::new(&words, &LoginEnvironment::of(uid)?, &[])?;
+    let command = Program::of(uid)?.command(&words, &[])?;
     std::env::set_current_dir("/").doing("enter /")?;
     Err(Error::new(
         format!("execute {}", path::BERTH),

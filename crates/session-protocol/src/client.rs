@@ -1,7 +1,7 @@
 //! The caller's end of a user's launch socket.
 
 use crate::launch::{FORWARDED, Launch, Reply, Request, socket_path};
-use crate::{Connection, Error};
+use crate::{Connection, Error, Frame};
 use berth_common::{Uid, unit};
 use berth_kernel::process::Exit;
 use berth_kernel::signal::{self, SignalQueue};
@@ -134,10 +134,11 @@ fn converse(
     let mut signals = ForwardedSignals::block().map_err(Error::io("wait for signals"))?;
     let [input, output, error] = with.stdio;
     let request = Request::Launch(launch).to_frame();
-    match connection.send(&request, &[input, output, error, with.directory]) {
-        Err(error) if error.is_disconnected() => return Err(LaunchError::DiedBefore(uid)),
-        other => other?,
-    }
+    send_unless_closed(
+        connection,
+        &request,
+        &[input, output, error, with.directory],
+    )?;
     let deadline = Instant::now() + ANSWER_LIMIT;
     let mut running = None;
     loop {
@@ -159,6 +160,19 @@ fn converse(
             }
         }
         signals.forward(connection)?;
+    }
+}
+
+/// Sends, or leaves it where the service has closed: what it had to say before, a refusal
+/// perhaps, is still to be read.
+fn send_unless_closed(
+    connection: &Connection,
+    frame: &Frame,
+    fds: &[BorrowedFd<'_>],
+) -> Result<(), Error> {
+    match connection.send(frame, fds) {
+        Err(error) if error.is_disconnected() => Ok(()),
+        other => other,
     }
 }
 
@@ -209,11 +223,7 @@ impl ForwardedSignals {
             let Ok(signal) = Signal::try_from(number) else {
                 continue;
             };
-            match connection.send(&Request::Signal(signal).to_frame(), &[]) {
-                // What the service had to say before it closed is still to be read.
-                Err(error) if error.is_disconnected() => {}
-                other => other?,
-            }
+            send_unless_closed(connection, &Request::Signal(signal).to_frame(), &[])?;
         }
         Ok(())
     }
@@ -273,6 +283,8 @@ mod tests {
             say(&service, Reply::Refused("why".into()));
         });
         assert!(matches!(refused, Err(LaunchError::Refused(why)) if why == "why"));
+        let at_once = against(|service| say(&service, Reply::Refused("no".into())));
+        assert!(matches!(at_once, Err(LaunchError::Refused(why)) if why == "no"));
         assert!(matches!(against(drop), Err(LaunchError::DiedBefore(_))));
         let before = against(|service| drop(service.recv()));
         assert!(matches!(before, Err(LaunchError::DiedBefore(_))));
