@@ -47,13 +47,14 @@ pub fn install(progress: &Progress, packages: &[&str]) -> Result<()> {
         return Ok(());
     }
     let names = missing.join(" ");
-    if !is_root()? {
-        bail!("Debian packages are missing; install them as root: apt-get install {names}");
-    }
     progress.say(&format!("Debian packages needed on this machine: {names}"));
+    let root = is_root()?;
+    if !root && !Path::new("/usr/bin/sudo").exists() {
+        bail!("install them as root: apt-get install {names}");
+    }
     let apt = || {
-        let mut apt = Command::new("apt-get");
-        apt.env("DEBIAN_FRONTEND", "noninteractive");
+        let mut apt = Command::new(if root { "env" } else { "sudo" });
+        apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
         apt
     };
     progress.run("apt-get update", apt().arg("update"))?;

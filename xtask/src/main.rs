@@ -2,10 +2,13 @@
 #![forbid(unsafe_code)]
 
 mod apt;
+mod checks;
+mod demo;
 mod hash;
 mod image;
 mod install;
 mod progress;
+mod test;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -22,6 +25,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Boots a host with Berth on it and plays the whole way there, from login to reboot
+    Try(demo::Options),
     /// Makes the disk images of the test host where they are missing or stale
     Image {
         /// Only the image without Berth
@@ -30,6 +35,20 @@ enum Task {
     },
     /// Builds Berth and installs it as packaging/manifest.toml says
     Install(install::Options),
+    /// Runs every test there is, and the checks; the last line says how many passed and failed
+    Test(test::Options),
+    /// Writes down which crates the privileged programs link
+    Links {
+        /// Compare with what is written down instead
+        #[arg(long)]
+        check: bool,
+    },
+    /// Checks the licences of all crates
+    Licences {
+        /// The only thing it does
+        #[arg(long)]
+        check: bool,
+    },
     #[command(hide = true)]
     InstallInImage { tree: std::path::PathBuf },
 }
@@ -48,12 +67,22 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
     let progress = Progress::new(&workspace.target.join("xtask-logs"))?;
     match arguments.task {
+        Task::Try(options) => demo::try_it(&workspace, &progress, &options),
         Task::Image { stock: true } => image::make(&workspace, &progress, None),
         Task::Image { stock: false } => {
             let content = install::image_content(&workspace, &progress)?;
             image::make(&workspace, &progress, Some(&content))
         }
         Task::Install(options) => install::install(&workspace, &progress, &options),
+        Task::Test(options) => test::test(&workspace, &progress, &options),
+        Task::Links { check: true } => say(checks::links::check(&workspace)),
+        Task::Links { check: false } => say(checks::links::write(&workspace)),
+        Task::Licences { .. } => say(checks::licences::check(&workspace)),
         Task::InstallInImage { tree } => install::install_in_image(&workspace, &tree),
     }
+}
+
+fn say(answer: anyhow::Result<String>) -> anyhow::Result<()> {
+    println!("{}", answer?);
+    Ok(())
 }

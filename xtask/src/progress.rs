@@ -34,11 +34,7 @@ impl Progress {
 
     /// Runs a command, showing `title` and the seconds; on failure shows the end of its output.
     pub fn run(&self, title: &str, command: &mut Command) -> Result<()> {
-        let name: String = title
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-            .collect();
-        let log = self.logs.join(format!("{name}.log"));
+        let log = self.log(title);
         let file = File::create(&log).with_context(|| format!("cannot make {}", log.display()))?;
         command
             .stdin(Stdio::null())
@@ -94,6 +90,20 @@ impl Progress {
             drop(std::io::stderr().flush());
             result
         })
+    }
+
+    /// Leaves output in a file.
+    pub fn keep(&self, title: &str, text: &str) -> Result<()> {
+        let log = self.log(title);
+        std::fs::write(&log, text).with_context(|| format!("cannot write {}", log.display()))
+    }
+
+    fn log(&self, title: &str) -> PathBuf {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+        self.logs.join(format!(
+            "{}.log",
+            title.chars().map(plain).collect::<String>()
+        ))
     }
 
     fn clock(&self) -> String {

@@ -245,11 +245,13 @@ impl Host {
         )
     }
 
-    /// Leaves the journal beside the console's log.
-    fn keep_journal(&self) -> Result<()> {
+    /// Leaves the journal beside the console's log; returns its path.
+    pub fn keep_journal(&self) -> Result<String> {
         let journal = self.root_for("journalctl --no-pager", Duration::from_secs(20))?;
-        fs::write(self.machine.dir.join("journal.txt"), journal.stdout)?;
-        Ok(())
+        let path = self.machine.dir.join("journal.txt");
+        fs::write(&path, journal.stdout)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path.display().to_string())
     }
 }
 

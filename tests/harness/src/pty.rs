@@ -20,7 +20,7 @@ pub struct Pty {
     seen: Vec<u8>,
     /// How much of `seen` an earlier [`Pty::expect`] has answered already.
     consumed: usize,
-    shown: String,
+    command: String,
     start: Instant,
 }
 
@@ -70,7 +70,7 @@ impl Pty {
             output,
             seen: Vec::new(),
             consumed: 0,
-            shown: shown.to_owned(),
+            command: shown.to_owned(),
             start: Instant::now(),
         })
     }
@@ -105,7 +105,7 @@ impl Pty {
                     let fresh = String::from_utf8_lossy(&self.seen[self.consumed..]);
                     bail!(
                         "no “{text}” {why} on the terminal of `{}`:\n{fresh}",
-                        self.shown
+                        self.command
                     );
                 }
             }
@@ -121,6 +121,11 @@ impl Pty {
         Ok(())
     }
 
+    /// How many bytes of the output [`Pty::expect`] has returned so far.
+    pub fn shown(&self) -> usize {
+        self.consumed
+    }
+
     /// Waits for the program's end; all that it showed is the output.
     pub fn finish(mut self, limit: Duration) -> Result<Output> {
         let Some(status) = wait(&mut self.child, limit)? else {
@@ -128,12 +133,12 @@ impl Pty {
             let seen = String::from_utf8_lossy(&self.seen).into_owned();
             bail!(
                 "`{}` still runs on its terminal after {limit:?}:\n{seen}",
-                self.shown
+                self.command
             );
         };
         self.pump(Duration::from_secs(1));
         Ok(Output {
-            command: self.shown.clone(),
+            command: self.command.clone(),
             code: command::code(status),
             stdout: String::from_utf8_lossy(&self.seen).into_owned(),
             stderr: String::new(),

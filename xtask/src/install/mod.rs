@@ -57,6 +57,13 @@ pub fn image_content(workspace: &Workspace, progress: &Progress) -> Result<Conte
     let options = image_options(Path::new("/"));
     let (manifest, places) = prepare(workspace, &options)?;
     build(workspace, progress, &manifest, &places, &options.profile)?;
+    built_image_content(workspace)
+}
+
+/// The same when it is built already.
+pub fn built_image_content(workspace: &Workspace) -> Result<Content> {
+    let options = image_options(Path::new("/"));
+    let (manifest, places) = prepare(workspace, &options)?;
     let plan = Plan::new(workspace, &manifest, &places, &options.profile)?;
     let me = std::env::current_exe().context("cannot find this program's path")?;
     let install = vec![me.display().to_string(), "install-in-image".to_owned()];
@@ -238,4 +245,112 @@ fn write_file(path: &Path, content: &[u8], mode: u32, owner: Option<(u32, u32)>)
 fn set_mode(path: &Path, mode: u32) -> Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode))
         .with_context(|| format!("cannot set mode {mode:04o} of {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    /// A directory in the build directory that is gone afterwards.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let dir = berth_test_harness::target_dir().unwrap().join("tmp");
+            let path = dir.join(format!("{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            drop(fs::remove_dir_all(&self.0));
+        }
+    }
+
+    fn file(to: &str, mode: u32, content: &str, config: bool) -> Item {
+        let kind = Kind::File {
+            content: content.into(),
+            config,
+        };
+        Item {
+            to: to.into(),
+            mode,
+            owner: (0, 0),
+            kind,
+        }
+    }
+
+    fn plan(content: &str) -> Plan {
+        let items = vec![
+            Item {
+                to: "/var/lib/x".into(),
+                mode: 0o700,
+                owner: (0, 0),
+                kind: Kind::Directory,
+            },
+            file("/usr/libexec/x/setuid", 0o4755, content, false),
+            file("/usr/share/x/data", 0o644, content, false),
+            file("/etc/x.toml", 0o644, content, true),
+        ];
+        Plan {
+            items,
+            activate: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn modes_owners_and_what_could_not_be_set() {
+        let scratch = Scratch::new("install-modes");
+        let report = write(&plan("one"), &scratch.0).unwrap();
+        let mode = |path: &str| scratch.0.join(path).metadata().unwrap().mode() & 0o7777;
+        let root = apt::is_root().unwrap();
+        assert_eq!(mode("var/lib/x"), 0o700);
+        assert_eq!(mode("usr/share/x/data"), 0o644);
+        assert_eq!(
+            mode("usr/libexec/x/setuid"),
+            if root { 0o4755 } else { 0o755 }
+        );
+        assert_eq!(report.contains("mode 4755 of"), !root, "{report}");
+        let leftovers = fs::read_dir(scratch.0.join("usr/libexec/x"))
+            .unwrap()
+            .count();
+        assert_eq!(leftovers, 1);
+    }
+
+    #[test]
+    fn a_changed_configuration_stays() {
+        let scratch = Scratch::new("install-config");
+        write(&plan("one"), &scratch.0).unwrap();
+        let etc = scratch.0.join("etc/x.toml");
+        fs::write(&etc, "mine").unwrap();
+        let report = write(&plan("two"), &scratch.0).unwrap();
+        assert!(report.contains("kept"), "{report}");
+        assert_eq!(fs::read_to_string(&etc).unwrap(), "mine");
+        assert_eq!(
+            fs::read_to_string(scratch.0.join("etc/x.toml.new")).unwrap(),
+            "two"
+        );
+        assert_eq!(
+            fs::read_to_string(scratch.0.join("usr/share/x/data")).unwrap(),
+            "two"
+        );
+        fs::write(&etc, "two").unwrap();
+        assert!(
+            write(&plan("two"), &scratch.0)
+                .unwrap()
+                .contains("x.toml (was there)")
+        );
+    }
+
+    #[test]
+    fn plans_are_told_apart() {
+        assert_eq!(plan("one").hash(), plan("one").hash());
+        assert_ne!(plan("one").hash(), plan("two").hash());
+        let mut other = plan("one");
+        other.items[1].mode = 0o755;
+        assert_ne!(other.hash(), plan("one").hash());
+    }
 }

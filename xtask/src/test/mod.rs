@@ -1,0 +1,227 @@
+//! `cargo xtask test`: everything that can fail.
+
+mod libtest;
+mod promises;
+
+use crate::apt;
+use crate::checks::{licences, links};
+use crate::image;
+use crate::install;
+use crate::progress::Progress;
+use crate::workspace::Workspace;
+use anyhow::{Result, anyhow, bail};
+use libtest::{Outcome, Program, Report};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// Debian packages that tests use on the machine itself.
+const TEST_PACKAGES: &[&str] = &[
+    "uidmap",
+    "dnsmasq-base",
+    "iproute2",
+    "iptables",
+    "nftables",
+    "busybox-static",
+    "procps",
+    "strace",
+];
+/// The package whose tests boot hosts.
+const BOOTED: &str = "berth-tests-booted";
+/// Test programs that run at once.
+const SIDE_BY_SIDE: usize = 2;
+/// For one test program, waiting for a place among the guests included.
+const PROGRAM_LIMIT: Duration = Duration::from_secs(1800);
+
+/// What to test.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Options {
+    /// Only tests whose name contains this; no other checks
+    filter: Option<String>,
+    /// Leave out the tests on the booted host
+    #[arg(long)]
+    quick: bool,
+}
+
+/// The count of everything that passed or failed.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    ran: BTreeMap<String, Outcome>,
+    messages: Vec<String>,
+}
+
+/// Tests; an error when anything failed. The last line is `N passed, N failed`.
+pub fn test(workspace: &Workspace, progress: &Progress, options: &Options) -> Result<()> {
+    let mut tally = Tally::default();
+    if let Err(error) = everything(workspace, progress, options, &mut tally) {
+        tally.fail(format!("{error:#}"));
+    }
+    for message in &tally.messages {
+        eprintln!("\nFAILED: {message}");
+    }
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    if tally.failed > 0 {
+        bail!("{} failed", tally.failed);
+    }
+    Ok(())
+}
+
+fn everything(
+    workspace: &Workspace,
+    progress: &Progress,
+    options: &Options,
+    tally: &mut Tally,
+) -> Result<()> {
+    if !apt::is_root()? {
+        bail!("the tests make namespaces, cgroups and hosts of their own, which needs root");
+    }
+    let packages = [install::BUILD_PACKAGES, TEST_PACKAGES, apt::IMAGE_PACKAGES].concat();
+    apt::install(progress, &packages)?;
+    if options.filter.is_none() {
+        checks(workspace, progress, tally);
+    }
+    let programs = progress.during("building the tests", || libtest::build(workspace))?;
+    let (booted, plain): (Vec<_>, Vec<_>) = programs
+        .into_iter()
+        .partition(|program| program.package == BOOTED);
+    let filter = options.filter.as_deref();
+    run_all(progress, &plain, filter, tally)?;
+    if filter.is_none() {
+        let doc = progress.during("examples in the documentation", || {
+            libtest::run_doc_tests(workspace, PROGRAM_LIMIT)
+        })?;
+        tally.take(progress, "doc", doc)?;
+    }
+    if options.quick {
+        return Ok(());
+    }
+    let booted = with_matches(booted, filter)?;
+    if !booted.is_empty() {
+        let content = install::image_content(workspace, progress)?;
+        image::make(workspace, progress, Some(&content))?;
+        run_all(progress, &booted, filter, tally)?;
+    }
+    if filter.is_none() {
+        let unkept = promises::unkept(&promises::read(&workspace.root)?, &tally.ran);
+        tally.check(
+            "tests/PROMISES.md",
+            match unkept.len() {
+                0 => Ok(String::new()),
+                _ => Err(anyhow!("{}", unkept.join("\n"))),
+            },
+        );
+    }
+    Ok(())
+}
+
+/// What needs no test program.
+fn checks(workspace: &Workspace, progress: &Progress, tally: &mut Tally) {
+    let quiet = |result: Result<()>| result.map(|()| String::new());
+    let mut fmt = workspace.cargo();
+    fmt.args(["fmt", "--all", "--check"]);
+    tally.check("formatting", quiet(progress.run("formatting", &mut fmt)));
+    let mut clippy = workspace.cargo();
+    clippy.args([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+    ]);
+    clippy.args(["--", "-D", "warnings"]);
+    tally.check("lints", quiet(progress.run("lints", &mut clippy)));
+    tally.check(
+        "linked crates",
+        progress.during("linked crates", || links::check(workspace)),
+    );
+    tally.check(
+        "licences",
+        progress.during("licences", || licences::check(workspace)),
+    );
+}
+
+/// Those programs that have a test of that name.
+fn with_matches(programs: Vec<Program>, filter: Option<&str>) -> Result<Vec<Program>> {
+    let mut matching = Vec::new();
+    for program in programs {
+        if !program.list(filter)?.is_empty() {
+            matching.push(program);
+        }
+    }
+    Ok(matching)
+}
+
+/// Runs test programs, a few side by side.
+fn run_all(
+    progress: &Progress,
+    programs: &[Program],
+    filter: Option<&str>,
+    tally: &mut Tally,
+) -> Result<()> {
+    let waiting = Mutex::new(programs.iter());
+    let tally = Mutex::new(tally);
+    let worker = || -> Result<()> {
+        loop {
+            let poisoned = || anyhow!("another worker panicked");
+            let Some(program) = waiting.lock().map_err(|_| poisoned())?.next() else {
+                return Ok(());
+            };
+            let report = program.run(filter, PROGRAM_LIMIT)?;
+            let name = format!("{} {}", program.package, program.name);
+            tally
+                .lock()
+                .map_err(|_| poisoned())?
+                .take(progress, &name, report)?;
+        }
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..SIDE_BY_SIDE).map(|_| scope.spawn(worker)).collect();
+        for worker in workers {
+            worker.join().map_err(|_| anyhow!("a worker panicked"))??;
+        }
+        Ok(())
+    })
+}
+
+impl Tally {
+    fn fail(&mut self, message: String) {
+        self.failed += 1;
+        self.messages.push(message);
+    }
+
+    fn check(&mut self, name: &str, result: Result<String>) {
+        match result {
+            Ok(_) => self.passed += 1,
+            Err(error) => self.fail(format!("{name}: {error:#}")),
+        }
+    }
+
+    fn take(&mut self, progress: &Progress, name: &str, report: Report) -> Result<()> {
+        let count = |wanted| report.tests.iter().filter(|(_, o)| *o == wanted).count();
+        let (passed, failed) = (count(Outcome::Passed), count(Outcome::Failed));
+        let ignored = match count(Outcome::Ignored) {
+            0 => String::new(),
+            n => format!(", {n} ignored"),
+        };
+        if passed + failed > 0 || report.trouble.is_some() {
+            let seconds = report.took.as_secs_f32();
+            progress.say(&format!(
+                "{name}: {passed} passed, {failed} failed{ignored}, {seconds:.1} s"
+            ));
+        }
+        progress.keep(&format!("test {name}"), &report.output)?;
+        self.passed += passed;
+        if failed > 0 {
+            self.failed += failed;
+            self.messages
+                .push(format!("{name}\n{}", libtest::failures(&report.output)));
+        }
+        if let Some(trouble) = report.trouble {
+            self.fail(format!("{trouble}\n{}", report.output));
+        }
+        self.ran.extend(report.tests);
+        Ok(())
+    }
+}
