@@ -1,7 +1,7 @@
 //! The cgroup that belongs to a user, and its leaf.
 
 use crate::dir::Controllers;
-use crate::{CgroupDir, CgroupPath, Hierarchy, Result};
+use crate::{CgroupDir, CgroupPath, Error, Hierarchy, Result};
 use berth_common::{Uid, cgroup, unit};
 use berth_kernel::cred;
 
@@ -89,9 +89,16 @@ impl DelegatedBase {
         Ok(leaf)
     }
 
-    /// Hands every controller that reaches the delegated cgroup on to its children. Drain first:
-    /// while processes sit directly in it, memory and io are refused (`EBUSY`, `EOPNOTSUPP`).
+    /// Hands every controller that reaches the delegated cgroup on to its children. Refused
+    /// ([`Error::NotDrained`]) while processes sit directly in it: the kernel would take `cpu`
+    /// and `pids` all the same, make the cgroup the root of a threaded tree by that, and let no
+    /// process move into the leaf any more (`EOPNOTSUPP`; measured on 6.1).
     pub fn enable_available_controllers(&self) -> Result<Controllers> {
+        if !self.dir.processes()?.is_empty() {
+            return Err(Error::NotDrained {
+                path: self.dir.path().to_owned(),
+            });
+        }
         self.dir.enable_available_controllers()
     }
 

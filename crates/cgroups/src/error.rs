@@ -59,7 +59,8 @@ pub enum Error {
         /// The kernel's answer.
         source: io::Error,
     },
-    /// Processes kept appearing, or the caller's time was over before all were moved.
+    /// Processes sit directly in a cgroup that is to hold cgroups only: nobody moved them, new
+    /// ones kept appearing, or the caller's time was over before all were moved.
     NotDrained {
         /// The cgroup that still holds processes itself.
         path: PathBuf,
@@ -176,7 +177,7 @@ impl fmt::Display for Error {
             }
             Self::NotDrained { path } => write!(
                 f,
-                "processes are still directly in {}: new ones kept appearing or time ran out",
+                "processes still sit directly in {}, not in a cgroup below it",
                 path.display()
             ),
             Self::TooLarge { path } => {
