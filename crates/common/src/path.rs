@@ -64,6 +64,8 @@ pub const SHARE_DIR: &str = join!(PREFIX, "/share/berth");
 pub const CONFIG_SNIPPET_DIR: &str = join!(SHARE_DIR, "/config");
 /// The snippet that `berth create` includes when there is no default.conf.
 pub const USER_SNIPPET: &str = join!(CONFIG_SNIPPET_DIR, "/user.conf");
+/// The same for root, whose containers have no ids of their own unless he maps some.
+pub const ROOT_SNIPPET: &str = join!(CONFIG_SNIPPET_DIR, "/root.conf");
 
 /// Berth's own configuration.
 pub const ETC_DIR: &str = "/etc/berth";

@@ -1,0 +1,198 @@
+//! The text of a new container's configuration.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use berth_common::path;
+use berth_container_config::line::Line;
+use berth_container_config::value::mac_template;
+use berth_container_config::{
+    DiskLoader, LoadError, Loaded, Loader, MacTemplate, Source, load_text,
+};
+
+use super::{CreateOptions, Maps};
+use crate::default_config::{self, Network};
+use crate::error::{Error, Result};
+use crate::template::Template;
+
+/// A configuration and what follows from it.
+#[derive(Clone, Debug)]
+pub struct Composed {
+    /// The file's content.
+    pub text: String,
+    /// The ids of the container; empty only for root's containers.
+    pub idmap: Maps,
+    /// Sentences for the user.
+    pub hints: Vec<String>,
+}
+
+/// Composes the configuration: the owner's default.conf, or what he may have; then what is this
+/// container's own. The result has been read again and says what it should.
+pub fn compose(options: &CreateOptions, template: &Template) -> Result<Composed> {
+    let mut hints = Vec::new();
+    let mut text = header(&options.template);
+    let default_conf = default_conf(options);
+    match read_default(&default_conf)? {
+        Some(defaults) => from_default_conf(options, &default_conf, &defaults, &mut text)?,
+        None => from_rights(options, &mut text, &mut hints)?,
+    }
+    own_lines(options, template, &mut text);
+    let loaded = verify(options, &text)?;
+    let idmap = loaded
+        .config
+        .idmap
+        .iter()
+        .map(|mapping| mapping.value)
+        .collect();
+    Ok(Composed { text, idmap, hints })
+}
+
+fn header(template: &str) -> String {
+    format!(
+        "# Made by berth create from the template {template}.\n\
+         # lxc.container.conf(5) tells what can stand here.\n\n"
+    )
+}
+
+fn default_conf(options: &CreateOptions) -> PathBuf {
+    match options.owner.uid.is_root() {
+        true => PathBuf::from(path::ROOT_DEFAULT_CONF),
+        false => options.owner.home.join(path::USER_DEFAULT_CONF),
+    }
+}
+
+fn read_default(path: &Path) -> Result<Option<String>> {
+    match DiskLoader.read(path) {
+        Ok(Source::Text(text)) => Ok(Some(text)),
+        Ok(Source::Directory(_)) => Err(Error::other(format!("{} is a directory", path.display()))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::file("read", path, error)),
+    }
+}
+
+/// Copies the lines of a default.conf, as lxc-create does: includes stay includes, and hardware
+/// addresses get their random digits, so that they are the same at each start.
+fn from_default_conf(
+    options: &CreateOptions,
+    path: &Path,
+    defaults: &str,
+    text: &mut String,
+) -> Result<()> {
+    let loaded = load_text(path, defaults, &DiskLoader).map_err(|error| invalid(&error))?;
+    for line in defaults.lines() {
+        match Line::parse(line) {
+            Line::Assignment { key, value }
+                if key.starts_with("lxc.net.") && key.ends_with(".hwaddr") =>
+            {
+                push(text, &format!("{key} = {}", fixed_mac(value)?));
+            }
+            _ => push(text, line),
+        }
+    }
+    if loaded.config.idmap.is_empty() && !options.owner.uid.is_root() {
+        push(text, "\n# The owner's subordinate ids");
+        id_mappings(options, text)?;
+    }
+    push(text, "");
+    Ok(())
+}
+
+/// What an owner without a default.conf gets: his ids and a NIC, if he may have them.
+fn from_rights(options: &CreateOptions, text: &mut String, hints: &mut Vec<String>) -> Result<()> {
+    let snippet = match options.owner.uid.is_root() {
+        true => path::ROOT_SNIPPET,
+        false => path::USER_SNIPPET,
+    };
+    push(text, &format!("lxc.include = {snippet}\n"));
+    if !options.owner.uid.is_root() {
+        push(
+            text,
+            "# Ids inside, and which of the owner's they are on the host",
+        );
+        id_mappings(options, text)?;
+        push(text, "");
+    }
+    match default_config::network(&options.owner)? {
+        Network::Bridge(bridge) => {
+            push(text, "lxc.net.0.type = veth");
+            push(text, &format!("lxc.net.0.link = {bridge}"));
+            push(text, "lxc.net.0.flags = up");
+            push(text, "lxc.net.0.name = eth0");
+            push(
+                text,
+                &format!("lxc.net.0.hwaddr = {}\n", fixed_mac(MacTemplate::DEFAULT)?),
+            );
+        }
+        Network::None { hint } => {
+            push(text, "# No network but the container's own lo");
+            push(text, "lxc.net.0.type = empty\n");
+            hints.push(hint);
+        }
+    }
+    Ok(())
+}
+
+fn id_mappings(options: &CreateOptions, text: &mut String) -> Result<()> {
+    for mapping in default_config::id_mappings(&options.owner)? {
+        push(text, &format!("lxc.idmap = {mapping}"));
+    }
+    Ok(())
+}
+
+/// A hardware address with its open digits filled; as it was if it is no such address, so that
+/// the error names the line.
+fn fixed_mac(value: &str) -> Result<String> {
+    let Ok(template) = mac_template(value) else {
+        return Ok(value.to_owned());
+    };
+    let random =
+        berth_kernel::random::bytes::<6>().map_err(|error| Error::os("get random bytes", error))?;
+    let bytes = template.fill(random);
+    Ok(bytes.map(|byte| format!("{byte:02x}")).join(":"))
+}
+
+fn own_lines(options: &CreateOptions, template: &Template, text: &mut String) {
+    push(text, &format!("lxc.uts.name = {}", options.name));
+    push(
+        text,
+        &format!("lxc.rootfs.path = dir:{}", rootfs(options).display()),
+    );
+    let lines = template.config_lines();
+    if !lines.is_empty() {
+        push(text, "");
+        text.push_str(lines);
+    }
+}
+
+fn rootfs(options: &CreateOptions) -> PathBuf {
+    options.lxcpath.join(&options.name).join("rootfs")
+}
+
+fn push(text: &mut String, line: &str) {
+    // Writing into a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
+/// Reads the text as a start will, and compares: a path that the grammar cannot hold (with a
+/// line break, or ending in a blank) is noticed here and not at the first start.
+fn verify(options: &CreateOptions, text: &str) -> Result<Loaded> {
+    let file = options.lxcpath.join(&options.name).join("config");
+    let loaded = load_text(&file, text, &DiskLoader).map_err(|error| invalid(&error))?;
+    let config = &loaded.config;
+    let wanted = rootfs(options);
+    if config
+        .rootfs
+        .as_ref()
+        .is_none_or(|found| found.value != wanted)
+    {
+        return Err(Error::other(format!(
+            "the path {:?} cannot be written into an LXC configuration; choose another lxcpath",
+            wanted
+        )));
+    }
+    Ok(loaded)
+}
+
+fn invalid(error: &LoadError) -> Error {
+    Error::other(error.to_string())
+}

@@ -1,0 +1,179 @@
+//! `destroy`: a container is gone at once, its files soon after.
+
+pub mod leftovers;
+mod tree;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use berth_common::ContainerName;
+use berth_container_config::line::Line;
+use berth_container_config::value::id_mapping;
+use berth_container_config::{Config, DiskLoader, IdMapping, Loader, Source, load_text};
+use berth_kernel::fs as kernel_fs;
+use berth_kernel::user::User;
+
+use crate::default_config;
+use crate::error::{Error, Result};
+
+/// What was destroyed.
+#[derive(Clone, Debug, Default)]
+pub struct Destroyed {
+    /// Sentences for the user: what was left alone, and why.
+    pub hints: Vec<String>,
+}
+
+/// Destroys a container. `check` is asked last before it happens, and refuses while the
+/// container runs.
+///
+/// First the container is renamed to a name that no container can have, so that it is gone or
+/// there, never half of it; then its files are removed. If that is interrupted, the next create
+/// or destroy goes on.
+pub fn destroy(
+    owner: &User,
+    lxcpath: &Path,
+    name: &ContainerName,
+    check: impl FnOnce() -> Result<()>,
+) -> Result<Destroyed> {
+    let shown = lxcpath.join(name);
+    let missing = || Error::NoSuchContainer {
+        name: name.clone(),
+        lxcpath: lxcpath.into(),
+        nearest: None,
+    };
+    let top = match kernel_fs::open_dir(lxcpath) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing()),
+        other => other.map_err(|error| Error::file("open", lxcpath, error))?,
+    };
+    let is_link = std::fs::symlink_metadata(&shown).is_ok_and(|found| found.is_symlink());
+    if is_link {
+        return Err(Error::other(format!(
+            "{} is a symbolic link; destroy the container where it points to",
+            shown.display()
+        )));
+    }
+    if !shown.join("config").exists() {
+        return Err(missing());
+    }
+    let config = Saved::read(&shown.join("config"));
+    refuse_dependants(&shown, name)?;
+    refuse_mounts(&shown)?;
+    check()?;
+
+    let mut done = Destroyed::default();
+    let idmap = config.idmap(owner)?;
+    let site = leftovers::take(top.as_fd(), lxcpath, name)?;
+    done.hints.extend(config.foreign_rootfs(&shown));
+    site.remove(top.as_fd(), lxcpath, &idmap)
+        .map_err(|left| Error::other(format!("container “{name}” is gone, but {left}")))?;
+    done.hints
+        .extend(leftovers::remove(owner, lxcpath, top.as_fd()));
+    Ok(done)
+}
+
+/// What a container's configuration says that matters for its removal, as far as it can be read:
+/// a container with a broken configuration can be destroyed too.
+pub(crate) struct Saved {
+    config: Option<Config>,
+    text: String,
+}
+
+impl Saved {
+    pub(crate) fn read(path: &Path) -> Self {
+        let text = match DiskLoader.read(path) {
+            Ok(Source::Text(text)) => text,
+            _ => String::new(),
+        };
+        let config = load_text(path, &text, &DiskLoader)
+            .ok()
+            .map(|loaded| loaded.config);
+        Self { config, text }
+    }
+
+    /// The ids of the container's files: by its configuration, else by the owner's rights.
+    pub(crate) fn idmap(&self, owner: &User) -> Result<Vec<IdMapping>> {
+        let whole = self.config.iter().flat_map(|config| config.idmap.iter());
+        let mut idmap: Vec<IdMapping> = whole.map(|mapping| mapping.value).collect();
+        if idmap.is_empty() {
+            idmap.extend(
+                self.text
+                    .lines()
+                    .filter_map(|line| match Line::parse(line) {
+                        Line::Assignment {
+                            key: "lxc.idmap",
+                            value,
+                        } => id_mapping(value).ok(),
+                        _ => None,
+                    }),
+            );
+        }
+        if idmap.is_empty() && !owner.uid.is_root() {
+            return default_config::id_mappings(owner);
+        }
+        Ok(idmap)
+    }
+
+    /// A hint if the root file system lies outside of the container's directory: that one is not
+    /// Berth's to remove.
+    fn foreign_rootfs(&self, dir: &Path) -> Option<String> {
+        let rootfs: &PathBuf = &self.config.as_ref()?.rootfs.as_ref()?.value;
+        (!rootfs.starts_with(dir)).then(|| {
+            format!(
+                "the container's root file system {} lies elsewhere and was left as it is",
+                rootfs.display()
+            )
+        })
+    }
+}
+
+/// As lxc-destroy: not while snapshots or copies build upon it.
+fn refuse_dependants(dir: &Path, name: &ContainerName) -> Result<()> {
+    let count = std::fs::read_to_string(dir.join("lxc_snapshots")).unwrap_or_default();
+    let copies = count.trim().parse::<u32>().unwrap_or(0);
+    if copies > 0 {
+        return Err(Error::other(format!(
+            "{copies} copies of container “{name}” build upon its files; destroy them first"
+        )));
+    }
+    let snapshots = std::fs::read_dir(dir.join("snaps"));
+    if snapshots.is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(Error::other(format!(
+            "container “{name}” has snapshots in {}; remove them first",
+            dir.join("snaps").display()
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses while something is mounted below the container's directory: its files would not be
+/// the container's.
+fn refuse_mounts(dir: &Path) -> Result<()> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let points = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(unescape);
+    match points.into_iter().find(|point| point.starts_with(dir)) {
+        None => Ok(()),
+        Some(point) => Err(Error::other(format!(
+            "something is mounted on {}; unmount it first",
+            point.display()
+        ))),
+    }
+}
+
+/// Undoes the octal escapes of mountinfo (proc(5)).
+fn unescape(field: &str) -> PathBuf {
+    let known = [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ];
+    PathBuf::from(
+        known
+            .iter()
+            .fold(field.to_owned(), |text, (from, to)| text.replace(from, to)),
+    )
+}
