@@ -1,2 +1,22 @@
-//! Containers for everybody: the command line, starts, monitors.
+//! Containers for everybody: starts, monitors, commands inside, state.
+//!
+//! The way of a start, top to bottom: [`commands::start`] (be in the lasting cgroup),
+//! [`start::build`] (decide and refuse), [`monitor::start`] (cgroup, monitor),
+//! `monitor::run` (namespaces, ids, NICs), [`start::child`] (mounts, confinement, exec).
 #![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod commands;
+
+pub mod default_config;
+
+pub mod error;
+pub mod exec;
+
+pub mod mapped;
+pub mod monitor;
+pub mod place;
+pub mod start;
+pub mod state;
+
+pub mod time;

@@ -382,6 +382,14 @@ pub fn leave_session_keyring() -> io::Result<()> {
     }
 }
 
+/// Shows programs a 32-bit machine (personality(2), `PER_LINUX32`).
+pub fn set_personality_32_bit() -> io::Result<()> {
+    const PER_LINUX32: libc::c_ulong = 8; // linux/personality.h
+    // SAFETY: personality takes an integer.
+    let done = unsafe { libc::personality(PER_LINUX32) };
+    check(done.into()).map(drop)
+}
+
 /// Ends the process at once, without exit handlers.
 pub fn exit_now(code: u8) -> ! {
     // SAFETY: _exit has no precondition.

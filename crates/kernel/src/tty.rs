@@ -57,6 +57,18 @@ pub fn set_controlling(terminal: BorrowedFd<'_>) -> io::Result<()> {
     check(done.into()).map(drop)
 }
 
+/// Whether the descriptor is the master of a pseudo-terminal: a descriptor from a container may
+/// be anything.
+pub fn is_master(fd: BorrowedFd<'_>) -> bool {
+    let mut number: libc::c_uint = 0;
+    let is_ptmx = nix::sys::stat::fstat(fd).is_ok_and(|found| {
+        nix::sys::stat::SFlag::from_bits_truncate(found.st_mode) == nix::sys::stat::SFlag::S_IFCHR
+            && found.st_rdev == libc::makedev(5, 2)
+    });
+    // SAFETY: TIOCGPTN writes an unsigned int; it is sent to a ptmx only.
+    is_ptmx && unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGPTN, &mut number) } == 0
+}
+
 /// Whether the descriptor is a terminal.
 pub fn is_terminal(fd: impl AsFd) -> bool {
     use std::io::IsTerminal;

@@ -1,0 +1,111 @@
+//! `berth enable` and `berth disable`: whether a container comes back after a reboot.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use berth_common::{ContainerName, path};
+use berth_container_config::edit;
+use berth_kernel::fs;
+
+use crate::error::{Error, Result};
+use crate::place::Place;
+
+const AUTO: &str = "lxc.start.auto";
+/// Containers' files are the owner's, and a mapped root may read them.
+const CONFIG_MODE: u32 = 0o644;
+
+/// What was changed, and what is left to be done by somebody else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Enabled {
+    /// Lines for standard output.
+    pub done: Vec<String>,
+    /// What an administrator still has to do.
+    pub missing: Option<String>,
+}
+
+/// Lets a container start at boot: `lxc.start.auto = 1`, and linger for its owner, without which
+/// nothing of a user's starts at boot.
+pub fn enable(place: &Place, name: &ContainerName) -> Result<Enabled> {
+    place.require(name)?;
+    let mut enabled = Enabled::default();
+    if set_auto(place, name, "1")? {
+        enabled.done.push(format!("{name} starts at boot ({AUTO} = 1)"));
+    } else {
+        enabled.done.push(format!("{name} starts at boot already"));
+    }
+    if place.owner.uid.is_root() {
+        return Ok(enabled);
+    }
+    let user = &place.owner.name;
+    if lingers(user) {
+        return Ok(enabled);
+    }
+    match ask_for_linger() {
+        Ok(()) if lingers(user) => enabled.done.push(format!(
+            "{user} lingers now: containers run without a login, from boot to shutdown"
+        )),
+        Ok(()) => enabled.missing = Some(linger_hint(user, "it was accepted but did not last")),
+        Err(why) => enabled.missing = Some(linger_hint(user, &why)),
+    }
+    Ok(enabled)
+}
+
+/// Takes the start at boot back. Linger stays: other things may need it.
+pub fn disable(place: &Place, name: &ContainerName) -> Result<Enabled> {
+    place.require(name)?;
+    let line = if set_auto(place, name, "0")? {
+        format!("{name} does not start at boot any more ({AUTO} = 0)")
+    } else {
+        format!("{name} does not start at boot")
+    };
+    Ok(Enabled { done: vec![line], missing: None })
+}
+
+/// Sets the key in the container's own file; whether that changed anything.
+fn set_auto(place: &Place, name: &ContainerName, value: &str) -> Result<bool> {
+    let file = place.config_file(name);
+    let text = std::fs::read_to_string(&file).map_err(|error| Error::file("read", &file, error))?;
+    let now = edit::get(&text, AUTO);
+    if now == Some(value) || (now.is_none() && value == "0") {
+        return Ok(false);
+    }
+    let dir = place.container_dir(name);
+    let handle = File::open(&dir).map_err(|error| Error::file("open", &dir, error))?;
+    let changed = edit::set(&text, AUTO, value);
+    let (name, bytes) = (OsStr::new("config"), changed.as_bytes());
+    fs::write_atomically(handle.as_fd(), name, bytes, CONFIG_MODE, fs::Durability::ContentAndName)
+        .map_err(|error| Error::file("write", &file, error))?;
+    Ok(true)
+}
+
+/// Whether logind starts the user's service manager at boot.
+pub fn lingers(user: &str) -> bool {
+    Path::new(path::LINGER_DIR).join(user).exists()
+}
+
+/// Asks logind; polkit lets a user do so for himself unless an administrator said otherwise.
+fn ask_for_linger() -> std::result::Result<(), String> {
+    let output = Command::new("loginctl")
+        .args(["--no-ask-password", "enable-linger"])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => "this host has no loginctl".to_owned(),
+            _ => format!("loginctl cannot be run: {error}"),
+        })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(said.trim().lines().last().unwrap_or("loginctl refused").to_owned())
+}
+
+fn linger_hint(user: &str, why: &str) -> String {
+    format!(
+        "{user} does not linger, so nothing of {user}'s starts at boot ({why}); ask an \
+         administrator to run: loginctl enable-linger {user}"
+    )
+}

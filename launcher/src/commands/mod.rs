@@ -1,0 +1,28 @@
+//! What the verbs of the command line do. Printing happens in `cli`; here results are values.
+
+pub mod autostart;
+pub mod enable;
+pub mod info;
+pub mod list;
+pub mod recover;
+pub mod start;
+pub mod stop;
+
+use std::time::Duration;
+
+use berth_common::ContainerName;
+use berth_container_config::{Config, DiskLoader};
+
+use crate::error::{Error, Result};
+use crate::place::Place;
+
+/// How long a verb waits for another one on the same container.
+pub const VERB_PATIENCE: Duration = Duration::from_secs(120);
+
+/// A container's configuration. Warnings about lines that count for nothing come beside it.
+pub fn load_config(place: &Place, name: &ContainerName) -> Result<(Config, Vec<String>)> {
+    let loaded = berth_container_config::load(&place.config_file(name), &DiskLoader)
+        .map_err(|error| Error::other(error.to_string()))?;
+    let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
+    Ok((loaded.config, warnings))
+}

@@ -1,0 +1,94 @@
+//! `berth start`: in the lasting cgroup, through the launch socket if the caller is not there.
+
+use std::os::fd::AsFd;
+
+use berth_cgroups::{DelegatedBase, Hierarchy};
+use berth_common::ContainerName;
+use berth_session_protocol::client::{Descriptors, LaunchError, launch};
+use berth_session_protocol::launch::Launch;
+
+use super::{VERB_PATIENCE, load_config, recover};
+use crate::error::{Error, Result};
+use crate::monitor;
+use crate::place::Place;
+use crate::start::build;
+use crate::start::cgroup::Base;
+use crate::state::{Runtime, State};
+
+/// Where a container is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Where {
+    /// In the owner's lasting cgroup: it outlives the session.
+    Lasting,
+    /// In the caller's own: it ends with the session.
+    Here,
+}
+
+/// Starts a container and returns when its init runs; warnings about its configuration.
+pub fn start(place: &Place, name: &ContainerName) -> Result<Vec<String>> {
+    place.require(name)?;
+    let (config, warnings) = load_config(place, name)?;
+    let plan = build::plan(place, name, &config)?;
+    let runtime = Runtime::new(place.make_runtime_dir(name)?);
+    let lock = runtime.lock_for_verb(VERB_PATIENCE)?;
+    match runtime.state()? {
+        (State::Stopped, _) => {}
+        (State::Aborted, Some(record)) => recover::recover(&runtime, &record, &lock)?,
+        _ => return Err(Error::AlreadyRunning(name.clone())),
+    }
+    let base = Base::of_caller()?;
+    monitor::start(&plan, &runtime, base.as_ref())?;
+    Ok(warnings)
+}
+
+/// Whether the caller must hand his command to the launch socket to be in the right cgroup.
+///
+/// Root has none, and needs none: his containers are below whatever he is in. Where there is
+/// neither a launch socket nor systemd, the caller's own cgroup is all there is.
+pub fn needs_launch(wanted: Where) -> Result<bool> {
+    let uid = berth_kernel::cred::effective_uid();
+    if wanted == Where::Here || uid.is_root() {
+        return Ok(false);
+    }
+    let Ok(hierarchy) = Hierarchy::detect() else { return Ok(false) };
+    let base = DelegatedBase::of_caller(&hierarchy).map_err(|error| {
+        Error::other(format!("cannot tell which cgroup this is: {error}"))
+    })?;
+    if base.is_some_and(|base| base.is_lasting(&hierarchy, uid)) {
+        return Ok(false);
+    }
+    Ok(has_systemd() || berth_session_protocol::launch::socket_path(uid).exists())
+}
+
+fn has_systemd() -> bool {
+    std::path::Path::new("/run/systemd/system").is_dir()
+}
+
+/// Runs `berth` with these arguments in the lasting cgroup and returns its exit code.
+pub fn through_launch_socket(arguments: &[&str]) -> Result<u8> {
+    let uid = berth_kernel::cred::effective_uid();
+    let directory = std::fs::File::open(".")
+        .or_else(|_| std::fs::File::open("/"))
+        .map_err(|error| Error::os("open the working directory", error))?;
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    let descriptors = Descriptors {
+        stdio: [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
+        directory: directory.as_fd(),
+    };
+    let request = Launch {
+        arguments: arguments.iter().map(Into::into).collect(),
+        environment: std::env::vars_os().collect(),
+    };
+    match launch(uid, request, descriptors) {
+        Ok(exit) => Ok(exit.shell_code()),
+        Err(error @ (LaunchError::NoSocket(_) | LaunchError::Connect { .. })) => {
+            Err(Error::other(format!(
+                "{error}: there is no lasting cgroup for your containers. It comes with a login \
+                 (ssh, console) on a host where Berth is installed; under su, sudo or cron it is \
+                 there while you are logged in or linger (loginctl enable-linger). To run the \
+                 container in this session only: berth start --here NAME"
+            )))
+        }
+        Err(error) => Err(Error::other(error.to_string())),
+    }
+}

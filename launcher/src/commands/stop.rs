@@ -1,0 +1,104 @@
+//! `berth stop`: asks init, waits, then kills.
+
+use std::time::Duration;
+
+use berth_common::ContainerName;
+use berth_session_protocol::{Connection, Frame};
+
+use super::{VERB_PATIENCE, recover};
+use crate::error::{Error, Result};
+use crate::monitor::protocol::{Answer, Request};
+use crate::place::Place;
+use crate::state::{Runtime, State};
+
+/// How long init has to stop unless told otherwise (lxc-stop(1)).
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(60);
+/// How long a killed container may take to vanish.
+const KILL_LIMIT: Duration = Duration::from_secs(30);
+
+/// How a container came to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Init stopped as it was asked to.
+    InOrder,
+    /// It did not in its time, or was not asked.
+    Killed,
+    /// It had been aborted; its remains are removed now.
+    WasAborted,
+}
+
+/// Stops a container: init has `grace` to stop, `None` as long as it takes; zero kills at once.
+/// When this returns the container and its cgroup are gone.
+pub fn stop(place: &Place, name: &ContainerName, grace: Option<Duration>) -> Result<Stopped> {
+    place.require(name)?;
+    let runtime = Runtime::new(place.runtime_dir(name));
+    let not_running = |state: State| Error::NotRunning { name: name.clone(), state: state.word() };
+    let (state, _) = runtime.state()?;
+    if state == State::Stopped {
+        return Err(not_running(state));
+    }
+    let lock = runtime.lock_for_verb(VERB_PATIENCE)?;
+    let (state, record) = runtime.state()?;
+    match (state, &record) {
+        (State::Stopped, _) => return Err(not_running(state)),
+        (State::Aborted, Some(record)) => {
+            recover::recover(&runtime, record, &lock)?;
+            return Ok(Stopped::WasAborted);
+        }
+        _ => {}
+    }
+    let polite = grace != Some(Duration::ZERO);
+    let ended = polite && ask(&runtime, &Request::Stop, grace)?;
+    if !ended && !ask(&runtime, &Request::Kill, Some(KILL_LIMIT))? {
+        return Err(Error::other(format!(
+            "container “{name}” was killed but has not ended within {} s; a process of it waits \
+             for a device or a network file system",
+            KILL_LIMIT.as_secs()
+        )));
+    }
+    wait_for_monitor(&runtime)?;
+    if let Some(path) = record.and_then(|record| record.cgroup) {
+        crate::start::cgroup::remove_remains(&path)?;
+    }
+    drop(lock);
+    Ok(if ended { Stopped::InOrder } else { Stopped::Killed })
+}
+
+/// Sends a request and waits for the container's end; whether it came within `limit`. A monitor
+/// that is gone means the end, too: the kernel took the container with it.
+fn ask(runtime: &Runtime, request: &Request, limit: Option<Duration>) -> Result<bool> {
+    let connection = match Connection::connect(&runtime.socket()) {
+        Ok(connection) => connection,
+        Err(_) if runtime.monitor_pid()?.is_none() => return Ok(true),
+        // It has closed its socket and is about to end.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(Error::os("reach the container's monitor", error)),
+    };
+    connection
+        .set_receive_timeout(limit)
+        .map_err(|error| Error::os("set a time limit", error))?;
+    let frame: Frame = request.frame();
+    if connection.send(&frame, &[]).is_err() {
+        return Ok(true);
+    }
+    match connection.recv() {
+        Ok(Some((frame, fds))) => match Answer::of(&frame, fds) {
+            Some(Answer::Refused(_, why)) => Err(Error::other(why)),
+            _ => Ok(true),
+        },
+        Ok(None) => Ok(true),
+        Err(error) if error.is_would_block() => Ok(false),
+        Err(_) => Ok(true),
+    }
+}
+
+fn wait_for_monitor(runtime: &Runtime) -> Result<()> {
+    let deadline = std::time::Instant::now() + KILL_LIMIT;
+    while runtime.monitor_pid()?.is_some() {
+        if std::time::Instant::now() > deadline {
+            return Err(Error::other("the container's monitor does not end"));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}

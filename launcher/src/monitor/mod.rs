@@ -1,0 +1,159 @@
+//! A container's monitor: one small process that starts it, serves its commands, reaps it and
+//! clears up after it.
+
+pub mod enter;
+mod log;
+pub mod protocol;
+mod run;
+mod session;
+
+use std::fs::File;
+use std::os::fd::AsFd;
+
+use berth_kernel::{process, signal, sock};
+use berth_session_protocol::{Connection, Frame};
+use nix::sched::CloneFlags;
+
+use crate::error::{Error, Result};
+use crate::start::cgroup::{Base, ContainerCgroup};
+use crate::start::plan::StartPlan;
+use crate::state::{Record, Runtime, State};
+
+const REPORT_STARTED: u8 = 1;
+const REPORT_FAILED: u8 = 2;
+
+/// Starts a container: makes its cgroup and its monitor and waits until init runs.
+///
+/// The monitor is born in its own cgroup: moving it there afterwards would cost milliseconds on
+/// an idle machine.
+pub fn start(plan: &StartPlan, runtime: &Runtime, base: Option<&Base>) -> Result<()> {
+    let cgroup = match base {
+        Some(base) => Some(base.make(&plan.name, &plan.limits).map_err(limit_context)?),
+        None if plan.limits.is_empty() => None,
+        None => {
+            return Err(Error::other(format!(
+                "lxc.cgroup2.{} cannot be obeyed: no cgroup of yours reaches here (log in again, \
+                 or see `berth info`)",
+                plan.limits[0].file()
+            )));
+        }
+    };
+    let listener = listen(runtime)?;
+    let (ours, theirs) = Connection::pair()
+        .map_err(|error| Error::os("make a socket pair for the monitor", error))?;
+    let monitor_cgroup = cgroup.as_ref().map(|cgroup| cgroup.monitor.as_fd());
+    let cgroup_cell = &cgroup;
+    let child = process::clone(CloneFlags::empty(), monitor_cgroup, || {
+        let _ = &ours;
+        monitor(plan, runtime, cgroup_cell.as_ref(), listener.as_fd(), &theirs)
+    });
+    drop(theirs);
+    let failure = match child {
+        Err(error) => Error::os("start the container's monitor", error),
+        Ok(_) => match report(&ours) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        },
+    };
+    // The monitor undid what it did itself; the cgroup was ours.
+    if let Some(cgroup) = cgroup {
+        crate::start::cgroup::remove_remains(&cgroup.path())?;
+    }
+    Err(failure)
+}
+
+fn limit_context(error: Error) -> Error {
+    Error::other(format!("no cgroup for the container: {error}"))
+}
+
+fn report(monitor: &Connection) -> Result<()> {
+    let failed = |why: String| Err(Error::other(why));
+    match monitor.recv() {
+        Ok(Some((frame, _))) if frame.kind == REPORT_STARTED => Ok(()),
+        Ok(Some((frame, _))) => {
+            let why = frame.fields.first().map(|why| String::from_utf8_lossy(why).into_owned());
+            // The monitor removes what it made before it ends; wait for that.
+            let _ = monitor.recv();
+            failed(why.unwrap_or_else(|| "the monitor did not say why".to_owned()))
+        }
+        Ok(None) => failed("the monitor was killed while it started the container".to_owned()),
+        Err(error) => failed(format!("cannot hear the monitor: {error}")),
+    }
+}
+
+/// The socket exists before the monitor does, so a command never finds a monitor without one.
+fn listen(runtime: &Runtime) -> Result<std::os::fd::OwnedFd> {
+    let path = runtime.socket();
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::file("remove", &path, error));
+        }
+        _ => {}
+    }
+    sock::listen(&path, 0o600, 64).map_err(|error| Error::file("listen on", &path, error))
+}
+
+/// The monitor process, from its birth to its end.
+fn monitor(
+    plan: &StartPlan,
+    runtime: &Runtime,
+    cgroup: Option<&ContainerCgroup>,
+    listener: std::os::fd::BorrowedFd<'_>,
+    starter: &Connection,
+) -> u8 {
+    let started = |result: Result<()>| match result {
+        Ok(()) => starter.send(&Frame::new(REPORT_STARTED, Vec::new()), &[]),
+        Err(error) => {
+            let why = error.to_string().into_bytes();
+            starter.send(&Frame::new(REPORT_FAILED, vec![why]), &[])
+        }
+    };
+    let lock = match become_monitor(plan, runtime) {
+        Ok(lock) => lock,
+        Err(error) => {
+            let _ = started(Err(error));
+            return 1;
+        }
+    };
+    let mut run = run::Run::new(plan, runtime, cgroup, listener);
+    let code = match run.start() {
+        Err(error) => {
+            run.finish();
+            let _ = started(Err(error));
+            1
+        }
+        Ok(()) => {
+            // Whoever waited for the start may be gone by now; the container runs all the same.
+            let _ = started(Ok(()));
+            run.serve();
+            run.finish();
+            0
+        }
+    };
+    drop(lock);
+    code
+}
+
+fn become_monitor(plan: &StartPlan, runtime: &Runtime) -> Result<crate::state::MonitorLock> {
+    // In a session of its own no terminal's hang-up and no Ctrl-C reaches it.
+    nix::unistd::setsid().map_err(|errno| Error::os("make a session", errno))?;
+    let _ = process::set_name(c"berth-monitor");
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    signal::ignore(nix::sys::signal::Signal::SIGPIPE)
+        .map_err(|error| Error::os("ignore SIGPIPE", error))?;
+    let null = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map_err(|error| Error::os("open /dev/null", error))?;
+    for number in 0..=2 {
+        process::set_standard_stream(number, null.as_fd())
+            .map_err(|error| Error::os("use /dev/null", error))?;
+    }
+    std::env::set_current_dir("/").map_err(|error| Error::os("change to /", error))?;
+    let lock = runtime
+        .lock_as_monitor()?
+        .ok_or_else(|| Error::AlreadyRunning(plan.name.clone()))?;
+    runtime.write(&Record::new(State::Starting))?;
+    Ok(lock)
+}

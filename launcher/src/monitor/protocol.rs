@@ -1,0 +1,165 @@
+//! What commands and a container's monitor tell each other over the monitor's socket.
+//!
+//! A connection carries one request. `Stop` and `Kill` are answered by `Ended` when the container
+//! and its remains are gone; `Exec` by `Started`, then `Exited`.
+
+use std::os::fd::OwnedFd;
+
+use berth_session_protocol::Frame;
+
+/// A command to run in the container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecRequest {
+    /// Program and arguments; nothing: the login shell of `user`.
+    pub argv: Vec<Vec<u8>>,
+    /// `NAME=value` on top of the container's own.
+    pub environment: Vec<Vec<u8>>,
+    /// Where to run; empty: the user's home for a shell, `/` for a command.
+    pub cwd: Vec<u8>,
+    /// Whether the command gets a terminal of its own; otherwise three descriptors go with the
+    /// request.
+    pub terminal: bool,
+}
+
+/// A command's request.
+#[derive(Debug)]
+pub enum Request {
+    /// Asks init to stop.
+    Stop,
+    /// Ends every process of the container.
+    Kill,
+    /// Runs a command.
+    Exec(ExecRequest, Vec<OwnedFd>),
+    /// For the command of this connection: a signal.
+    Signal(i32),
+}
+
+/// The monitor's answer.
+#[derive(Debug)]
+pub enum Answer {
+    /// The container and its remains are gone.
+    Ended,
+    /// The command runs; the master of its terminal, if it has one.
+    Started(Option<OwnedFd>),
+    /// The command ended with this code, as a shell counts.
+    Exited(u8),
+    /// It did not work: exit code and reason.
+    Refused(u8, String),
+}
+
+const STOP: u8 = 1;
+const KILL: u8 = 2;
+const EXEC: u8 = 3;
+const SIGNAL: u8 = 4;
+const ENDED: u8 = 16;
+const STARTED: u8 = 17;
+const EXITED: u8 = 18;
+const REFUSED: u8 = 19;
+
+impl Request {
+    /// The frame; descriptors go beside it.
+    pub fn frame(&self) -> Frame {
+        match self {
+            Self::Stop => Frame::new(STOP, Vec::new()),
+            Self::Kill => Frame::new(KILL, Vec::new()),
+            Self::Signal(number) => Frame::new(SIGNAL, vec![number.to_le_bytes().to_vec()]),
+            Self::Exec(request, _) => {
+                let count = (request.argv.len() as u32).to_le_bytes().to_vec();
+                let mut fields = vec![vec![u8::from(request.terminal)], request.cwd.clone(), count];
+                fields.extend(request.argv.iter().cloned());
+                fields.extend(request.environment.iter().cloned());
+                Frame::new(EXEC, fields)
+            }
+        }
+    }
+
+    /// The request in a frame; `None` if it is none.
+    pub fn of(frame: Frame, fds: Vec<OwnedFd>) -> Option<Self> {
+        match frame.kind {
+            STOP => Some(Self::Stop),
+            KILL => Some(Self::Kill),
+            SIGNAL => {
+                let number = i32::from_le_bytes(frame.fields.first()?.as_slice().try_into().ok()?);
+                Some(Self::Signal(number))
+            }
+            EXEC => {
+                let mut fields = frame.fields.into_iter();
+                let terminal = fields.next()? == [1];
+                let cwd = fields.next()?;
+                let count = u32::from_le_bytes(fields.next()?.as_slice().try_into().ok()?);
+                let argv: Vec<_> = fields.by_ref().take(count as usize).collect();
+                if argv.len() != count as usize || (!terminal && fds.len() != 3) {
+                    return None;
+                }
+                let environment = fields.collect();
+                Some(Self::Exec(ExecRequest { argv, environment, cwd, terminal }, fds))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Answer {
+    /// The frame; a descriptor goes beside it.
+    pub fn frame(&self) -> Frame {
+        match self {
+            Self::Ended => Frame::new(ENDED, Vec::new()),
+            Self::Started(_) => Frame::new(STARTED, Vec::new()),
+            Self::Exited(code) => Frame::new(EXITED, vec![vec![*code]]),
+            Self::Refused(code, why) => {
+                Frame::new(REFUSED, vec![vec![*code], why.as_bytes().to_vec()])
+            }
+        }
+    }
+
+    /// The answer in a frame; `None` if it is none.
+    pub fn of(frame: &Frame, fds: Vec<OwnedFd>) -> Option<Self> {
+        let code = || frame.fields.first().and_then(|field| field.first()).copied();
+        match frame.kind {
+            ENDED => Some(Self::Ended),
+            STARTED => Some(Self::Started(fds.into_iter().next())),
+            EXITED => Some(Self::Exited(code()?)),
+            REFUSED => {
+                let why = String::from_utf8_lossy(frame.fields.get(1)?).into_owned();
+                Some(Self::Refused(code()?, why))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_survive_the_wire() {
+        let exec = ExecRequest {
+            argv: vec![b"ls".to_vec(), b"-l".to_vec()],
+            environment: vec![b"TERM=xterm".to_vec()],
+            cwd: b"/tmp".to_vec(),
+            terminal: true,
+        };
+        let frame = Request::Exec(exec.clone(), Vec::new()).frame();
+        match Request::of(frame, Vec::new()) {
+            Some(Request::Exec(back, _)) => assert_eq!(back, exec),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(
+            Request::of(Request::Signal(15).frame(), Vec::new()),
+            Some(Request::Signal(15))
+        ));
+    }
+
+    #[test]
+    fn a_command_without_a_terminal_needs_three_descriptors() {
+        let exec = ExecRequest { argv: vec![b"ls".to_vec()], ..ExecRequest::default() };
+        assert!(Request::of(Request::Exec(exec, Vec::new()).frame(), Vec::new()).is_none());
+    }
+
+    #[test]
+    fn a_count_that_lies_is_refused() {
+        let frame = Frame::new(EXEC, vec![vec![1], vec![], 9u32.to_le_bytes().to_vec()]);
+        assert!(Request::of(frame, Vec::new()).is_none());
+    }
+}

@@ -1,0 +1,509 @@
+//! One container's life under its monitor.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use berth_kernel::process::{self, Child, Exit, PidFd};
+use berth_kernel::signal::SignalQueue;
+use berth_kernel::sock;
+use berth_session_protocol::Connection;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::CloneFlags;
+use nix::sys::signal::Signal;
+
+use super::log;
+use super::protocol::{Answer, Request};
+use super::session::{Client, Session};
+use crate::error::{Error, Result};
+use crate::start::cgroup::ContainerCgroup;
+use crate::start::idmap::Mapping;
+use crate::start::plan::StartPlan;
+use crate::start::{child, network, sync};
+use crate::state::{LastExit, Record, Runtime, State, now};
+
+/// More clients than this at once are turned away.
+const MAX_CLIENTS: usize = 256;
+/// A restarted init that ends sooner than this (seconds) counts as one that cannot run.
+const SHORTEST_LIFE: u64 = 1;
+/// So many short lives in a row end the container.
+const MAX_SHORT_LIVES: u32 = 5;
+
+/// What the monitor looks after.
+pub struct Run<'a> {
+    plan: &'a StartPlan,
+    runtime: &'a Runtime,
+    cgroup: Option<&'a ContainerCgroup>,
+    listener: BorrowedFd<'a>,
+    record: Record,
+    init: Option<Child>,
+    terminals: Vec<OwnedFd>,
+    clients: Vec<Client>,
+    sessions: Vec<Session>,
+    /// Connections that wait for the container's end.
+    waiting: Vec<Connection>,
+    /// Whether a stop was asked for: init is not started again, however it ends.
+    stopping: bool,
+}
+
+/// What the monitor waits for, in the order of the poll set.
+enum Source {
+    Init,
+    Listener,
+    Signals,
+    Terminal(usize),
+    Client(usize),
+    Waiting(usize),
+    Session(usize),
+}
+
+impl<'a> Run<'a> {
+    pub fn new(
+        plan: &'a StartPlan,
+        runtime: &'a Runtime,
+        cgroup: Option<&'a ContainerCgroup>,
+        listener: BorrowedFd<'a>,
+    ) -> Self {
+        let mut record = Record::new(State::Starting);
+        record.cgroup = cgroup.map(ContainerCgroup::path);
+        Self {
+            plan,
+            runtime,
+            cgroup,
+            listener,
+            record,
+            init: None,
+            terminals: Vec::new(),
+            clients: Vec::new(),
+            sessions: Vec::new(),
+            waiting: Vec::new(),
+            stopping: false,
+        }
+    }
+
+    /// Starts init; when this returns it has been exec'ed. After a failure nothing of it is left.
+    pub fn start(&mut self) -> Result<()> {
+        self.runtime.write(&self.record)?;
+        let result = self.try_start();
+        if result.is_err() {
+            if let Some(init) = self.init.take() {
+                // Its exit code says nothing that the error does not.
+                let _ = init.pidfd.signal(Signal::SIGKILL as i32);
+                let _ = init.pidfd.wait();
+            }
+            self.terminals.clear();
+        }
+        result
+    }
+
+    fn try_start(&mut self) -> Result<()> {
+        let plan = self.plan;
+        let (ours, theirs) =
+            Connection::pair().map_err(|error| Error::os("make a socket pair", error))?;
+        let mut flags = CloneFlags::CLONE_NEWNS
+            | CloneFlags::CLONE_NEWPID
+            | CloneFlags::CLONE_NEWIPC
+            | CloneFlags::CLONE_NEWUTS;
+        if !plan.idmap.is_empty() {
+            flags |= CloneFlags::CLONE_NEWUSER;
+        }
+        if !plan.host_network {
+            flags |= CloneFlags::CLONE_NEWNET;
+        }
+        let payload = self.cgroup.map(|cgroup| cgroup.payload.as_fd());
+        let init = process::clone(flags, payload, || {
+            let _ = &ours;
+            child::run(plan, &theirs)
+        })
+        .map_err(namespaces_refused)?;
+        drop(theirs);
+        let pid = init.pid;
+        self.init = Some(init);
+
+        // The three helpers take milliseconds each; they run side by side.
+        let mapping = if plan.idmap.is_empty() { None } else { Some(Mapping::start(pid, &plan.idmap)?) };
+        let requests = network::request_nics(plan, pid)?;
+        let mapped = mapping.map_or(Ok(()), Mapping::finish);
+        let nics: Result<Vec<_>> =
+            requests.into_iter().map(network::NicRequest::finish).collect();
+        mapped?;
+        let nics = nics?;
+        let names: Vec<String> = nics.iter().map(|nic| nic.name.clone()).collect();
+        // If the child failed meanwhile, its own reason is the one to be told.
+        let _ = ours.send(&sync::go(&names), &[]);
+        self.wait_for_exec(&ours)?;
+
+        self.record.state = State::Running;
+        self.record.init = Some(pid);
+        self.record.since = Some(now());
+        self.record.nics = nics;
+        self.runtime.write(&self.record)?;
+        log::line(&plan.log_file, &format!("running, init is process {pid}"));
+        Ok(())
+    }
+
+    fn wait_for_exec(&mut self, child: &Connection) -> Result<()> {
+        let mut ready = false;
+        loop {
+            match sync::from_child(child).map_err(Error::other)? {
+                Some(sync::FromChild::Terminals(masters)) => self.terminals.extend(masters),
+                Some(sync::FromChild::Ready) => ready = true,
+                Some(sync::FromChild::Failed(why)) => return Err(Error::other(why)),
+                None if ready => return Ok(()),
+                None => {
+                    return Err(Error::other(
+                        "the container's first process was killed before it could start init \
+                         (too little memory in lxc.cgroup2.memory.max?)",
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Serves commands until the container has ended for good.
+    pub fn serve(&mut self) {
+        let watched = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+        let mut signals = match SignalQueue::new(&watched) {
+            Ok(signals) => signals,
+            Err(error) => {
+                log::line(&self.plan.log_file, &format!("cannot watch signals: {error}"));
+                return;
+            }
+        };
+        let mut short_lives = 0;
+        loop {
+            let exit = self.serve_one_life(&mut signals);
+            self.record.last_exit = Some(LastExit { how: in_words(exit), at: now() });
+            log::line(&self.plan.log_file, &format!("init ended: {}", in_words(exit)));
+            if !is_reboot(exit) || self.stopping {
+                return;
+            }
+            let lived = now().saturating_sub(self.record.since.unwrap_or(0));
+            short_lives = if lived <= SHORTEST_LIFE { short_lives + 1 } else { 0 };
+            if short_lives >= MAX_SHORT_LIVES {
+                log::line(&self.plan.log_file, "init reboots at once again and again: given up");
+                return;
+            }
+            self.clear_between_lives();
+            if let Err(error) = self.start() {
+                log::line(&self.plan.log_file, &format!("cannot reboot: {error}"));
+                return;
+            }
+        }
+    }
+
+    fn serve_one_life(&mut self, signals: &mut SignalQueue) -> Exit {
+        loop {
+            if let Err(error) = self.wait_and_serve(signals) {
+                log::line(&self.plan.log_file, &format!("cannot wait: {error}"));
+                self.kill();
+            }
+            let Some(init) = &self.init else { return Exit::Code(0) };
+            match init.pidfd.try_wait() {
+                Ok(None) => {}
+                Ok(Some(exit)) => {
+                    self.init = None;
+                    return exit;
+                }
+                Err(error) => {
+                    log::line(&self.plan.log_file, &format!("cannot wait for init: {error}"));
+                    self.init = None;
+                    return Exit::Code(255);
+                }
+            }
+        }
+    }
+
+    /// One turn: waits for something to happen and deals with all of it.
+    fn wait_and_serve(&mut self, signals: &mut SignalQueue) -> std::io::Result<()> {
+        let happened = self.wait(signals)?;
+        let mut gone_waiting = Vec::new();
+        for source in happened {
+            match source {
+                Source::Init => {}
+                Source::Listener => self.accept(),
+                Source::Signals => {
+                    while signals.take()?.is_some() {
+                        self.stop();
+                    }
+                }
+                Source::Terminal(index) => drain(self.terminals[index].as_fd()),
+                Source::Client(index) => self.clients[index].readable = true,
+                Source::Waiting(index) => gone_waiting.push(index),
+                Source::Session(index) => {
+                    let log_file = &self.plan.log_file;
+                    if let Err(error) = self.sessions[index].advance() {
+                        log::line(log_file, &format!("exec: {error}"));
+                    }
+                }
+            }
+        }
+        for index in gone_waiting.into_iter().rev() {
+            self.waiting.swap_remove(index);
+        }
+        self.sessions.retain(|session| !session.is_over());
+        self.serve_clients();
+        Ok(())
+    }
+
+    fn wait(&self, signals: &SignalQueue) -> std::io::Result<Vec<Source>> {
+        let mut sources = Vec::new();
+        let mut fds = Vec::new();
+        let mut watch = |source, fd| {
+            sources.push(source);
+            fds.push(PollFd::new(fd, PollFlags::POLLIN));
+        };
+        if let Some(init) = &self.init {
+            watch(Source::Init, init.pidfd.as_fd());
+        }
+        watch(Source::Listener, self.listener);
+        watch(Source::Signals, signals.as_fd());
+        for (index, terminal) in self.terminals.iter().enumerate() {
+            watch(Source::Terminal(index), terminal.as_fd());
+        }
+        for (index, client) in self.clients.iter().enumerate() {
+            watch(Source::Client(index), client.connection.as_fd());
+        }
+        for (index, connection) in self.waiting.iter().enumerate() {
+            watch(Source::Waiting(index), connection.as_fd());
+        }
+        for (index, session) in self.sessions.iter().enumerate() {
+            for fd in session.descriptors() {
+                watch(Source::Session(index), fd);
+            }
+        }
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let ready: Vec<bool> = fds
+            .iter()
+            .map(|fd| fd.revents().is_some_and(|events| !events.is_empty()))
+            .collect();
+        Ok(sources
+            .into_iter()
+            .zip(ready)
+            .filter_map(|(source, ready)| ready.then_some(source))
+            .collect())
+    }
+
+    fn accept(&mut self) {
+        let Ok(socket) = sock::accept(self.listener) else { return };
+        let connection = Connection::new(socket);
+        // The socket's mode keeps others out; who is inside another user namespace with our uid
+        // there is another one's business.
+        let known = connection.peer().is_ok_and(|peer| {
+            peer.uid.is_root() || peer.uid == berth_kernel::cred::effective_uid()
+        });
+        if known && self.clients.len() < MAX_CLIENTS && connection.set_nonblocking(true).is_ok() {
+            self.clients.push(Client { connection, readable: false });
+        }
+    }
+
+    fn serve_clients(&mut self) {
+        let clients = std::mem::take(&mut self.clients);
+        for client in clients {
+            if !client.readable {
+                self.clients.push(client);
+                continue;
+            }
+            match client.connection.recv() {
+                Ok(Some((frame, fds))) => match Request::of(frame, fds) {
+                    Some(request) => self.serve_request(client.connection, request),
+                    None => refuse(&client.connection, "the request was not understood"),
+                },
+                Err(error) if error.is_would_block() => {
+                    self.clients.push(Client { readable: false, ..client });
+                }
+                Ok(None) | Err(_) => {}
+            }
+        }
+    }
+
+    fn serve_request(&mut self, connection: Connection, request: Request) {
+        match request {
+            Request::Stop => {
+                self.stop();
+                self.waiting.push(connection);
+            }
+            Request::Kill => {
+                self.kill();
+                self.waiting.push(connection);
+            }
+            Request::Exec(request, fds) => {
+                let Some(init) = self.init.as_ref().filter(|_| !self.stopping) else {
+                    return refuse(&connection, "the container is stopping");
+                };
+                let payload = self.cgroup.map(|cgroup| cgroup.payload.as_fd());
+                match Session::start(self.plan, &init.pidfd, payload, request, fds, connection) {
+                    Ok(session) => self.sessions.push(session),
+                    Err((connection, error)) => refuse(&connection, &error.to_string()),
+                }
+            }
+            Request::Signal(_) => refuse(&connection, "no command runs on this connection"),
+        }
+    }
+
+    /// Asks init to stop, as its program understands it.
+    fn stop(&mut self) {
+        let first = !self.stopping;
+        self.stopping = true;
+        let Some(init) = &self.init else { return };
+        let signal = self.plan.halt_signal.unwrap_or_else(|| halt_signal_of(init.pid));
+        if init.pidfd.signal(signal).is_ok() && first {
+            log::line(&self.plan.log_file, &format!("asked init to stop by signal {signal}"));
+            self.note_stopping();
+        }
+    }
+
+    /// Ends the container without asking.
+    fn kill(&mut self) {
+        self.stopping = true;
+        self.note_stopping();
+        log::line(&self.plan.log_file, "killed");
+        if let Some(init) = &self.init {
+            let _ = init.pidfd.signal(self.plan.kill_signal);
+            if self.plan.kill_signal != Signal::SIGKILL as i32 {
+                let _ = init.pidfd.signal(Signal::SIGKILL as i32);
+            }
+        }
+        if let Some(cgroup) = self.cgroup {
+            let _ = cgroup.payload.kill();
+        }
+    }
+
+    fn note_stopping(&mut self) {
+        if self.record.state == State::Running {
+            self.record.state = State::Stopping;
+            self.write_record();
+        }
+    }
+
+    fn write_record(&self) {
+        if let Err(error) = self.runtime.write(&self.record) {
+            log::line(&self.plan.log_file, &error.to_string());
+        }
+    }
+
+    fn clear_between_lives(&mut self) {
+        self.terminals.clear();
+        self.end_sessions();
+        self.record.state = State::Starting;
+        self.record.init = None;
+        self.record.nics.clear();
+        self.clear_cgroup();
+    }
+
+    fn clear_cgroup(&self) {
+        let Some(cgroup) = self.cgroup else { return };
+        // Init's end took its whole pid namespace along; what is left came in by itself.
+        if let Err(error) = cgroup.kill_payload() {
+            log::line(&self.plan.log_file, &error.to_string());
+        }
+        cgroup.clear_payload();
+    }
+
+    /// Commands in the container ended with its pid namespace; their callers are told.
+    fn end_sessions(&mut self) {
+        for session in &mut self.sessions {
+            session.end();
+        }
+        self.sessions.clear();
+    }
+
+    /// Removes what is left and says so to everybody who waits.
+    pub fn finish(mut self) {
+        self.end_sessions();
+        self.clear_cgroup();
+        self.record.state = State::Stopped;
+        self.record.init = None;
+        self.record.cgroup = None;
+        self.record.since = None;
+        self.record.nics.clear();
+        let _ = std::fs::remove_file(self.runtime.socket());
+        self.write_record();
+        log::line(&self.plan.log_file, "stopped");
+        if let Some(cgroup) = self.cgroup {
+            leave_janitor(self.runtime, cgroup);
+        }
+        for connection in self.waiting.drain(..) {
+            let _ = connection.send(&Answer::Ended.frame(), &[]);
+        }
+    }
+}
+
+/// A process cannot remove the cgroup it sits in. A child, born outside, waits for the monitor's
+/// end and removes it then, unless another monitor was faster.
+fn leave_janitor(runtime: &Runtime, cgroup: &ContainerCgroup) {
+    let Some(leaf) = &cgroup.leaf else { return };
+    let Ok(monitor) = PidFd::open(nix::unistd::getpid().as_raw()) else { return };
+    let path = cgroup.path();
+    let janitor = process::clone(CloneFlags::empty(), Some(leaf.as_fd()), || {
+        let mut fds = [PollFd::new(monitor.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut fds, PollTimeout::from(10_000u16));
+        let limit = std::time::Duration::from_secs(120);
+        let Ok(_lock) = runtime.lock_for_verb(limit) else { return 1 };
+        match runtime.monitor_pid() {
+            Ok(None) => u8::from(crate::start::cgroup::remove_remains(&path).is_err()),
+            _ => 0,
+        }
+    });
+    drop(janitor);
+}
+
+fn refuse(connection: &Connection, why: &str) {
+    let answer = Answer::Refused(berth_common::exit::RUN_FAILED, why.to_owned());
+    let _ = connection.send(&answer.frame(), &[]);
+}
+
+/// Reads what a terminal printed, so that its writer never waits for a reader.
+fn drain(terminal: BorrowedFd<'_>) {
+    let mut buffer = [0; 4096];
+    let _ = nix::unistd::read(terminal, &mut buffer);
+}
+
+/// In a pid namespace reboot(2) ends init by SIGHUP for a restart, by SIGINT for a halt.
+fn is_reboot(exit: Exit) -> bool {
+    exit == Exit::Signal(Signal::SIGHUP as i32)
+}
+
+fn in_words(exit: Exit) -> String {
+    match exit {
+        Exit::Signal(number) if number == Signal::SIGHUP as i32 => "rebooted".to_owned(),
+        Exit::Signal(number) if number == Signal::SIGINT as i32 => "halted".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// systemd blocks SIGRTMIN+3, which halts it; every other init gets SIGPWR.
+fn halt_signal_of(init: i32) -> i32 {
+    let halt = nix::libc::SIGRTMIN() + 3;
+    let blocked = std::fs::read_to_string(format!("/proc/{init}/status")).ok().and_then(|status| {
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    });
+    match blocked {
+        Some(mask) if mask & (1 << (halt - 1)) != 0 => halt,
+        _ => Signal::SIGPWR as i32,
+    }
+}
+
+fn namespaces_refused(error: std::io::Error) -> Error {
+    let hint = match error.raw_os_error() {
+        Some(nix::libc::EPERM) => {
+            " (the kernel refuses user namespaces to ordinary users here: an administrator looks \
+             at the sysctls kernel.unprivileged_userns_clone and \
+             kernel.apparmor_restrict_unprivileged_userns)"
+        }
+        Some(nix::libc::ENOSPC) => {
+            " (the limit of user namespaces is reached: sysctl user.max_user_namespaces)"
+        }
+        Some(nix::libc::EINVAL | nix::libc::ENOSYS) => {
+            " (this kernel has no user namespaces, or is older than 5.7)"
+        }
+        Some(nix::libc::EAGAIN) => " (the limit of processes is reached)",
+        _ => "",
+    };
+    Error::other(format!(
+        "cannot make the container's namespaces: {}{hint}",
+        crate::error::Plain(&error)
+    ))
+}

@@ -1,0 +1,165 @@
+//! A container's cgroup: below its owner's delegated one, with a place for the monitor and one
+//! for the container itself.
+
+use std::time::Duration;
+
+use berth_cgroups::{CgroupDir, CgroupPath, DelegatedBase, Hierarchy, LimitSetting};
+use berth_common::{ContainerName, cgroup};
+
+use crate::error::{Error, Result};
+
+/// How long processes get to vanish after they were killed.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where containers that are started now have their cgroups.
+#[derive(Debug)]
+pub struct Base {
+    base: DelegatedBase,
+}
+
+/// A container's cgroup.
+#[derive(Debug)]
+pub struct ContainerCgroup {
+    path: CgroupPath,
+    /// The monitor's.
+    pub monitor: CgroupDir,
+    /// The container's own.
+    pub payload: CgroupDir,
+    /// Where processes of the owner sit that belong to no container.
+    pub leaf: Option<CgroupDir>,
+}
+
+impl Base {
+    /// The delegated cgroup that the caller sits in; `None` where it sits in none, or where the
+    /// host has no cgroup v2.
+    pub fn of_caller() -> Result<Option<Self>> {
+        let Ok(hierarchy) = Hierarchy::detect() else { return Ok(None) };
+        let base = DelegatedBase::of_caller(&hierarchy).map_err(fail)?;
+        Ok(base.map(|base| Self { base }))
+    }
+
+    /// Makes a container's cgroup and sets its limits.
+    ///
+    /// The caller must not have processes in the delegated cgroup itself; if it has (a session
+    /// without our PAM module), they are moved to the leaf, as the kernel wants it.
+    pub fn make(&self, name: &ContainerName, limits: &[LimitSetting]) -> Result<ContainerCgroup> {
+        let dir = self.base.dir();
+        let leaf = if dir.processes().map_err(fail)?.is_empty() {
+            dir.child(cgroup::LEAF).ok()
+        } else {
+            Some(self.base.drain_into_leaf().map_err(fail)?)
+        };
+        let wanted: Vec<&str> = limits.iter().filter_map(LimitSetting::controller).collect();
+        hand_on(dir, &wanted)?;
+        let container = dir.make_child(name.as_str()).map_err(fail)?;
+        hand_on(&container, &wanted)?;
+        let monitor = container.make_child(cgroup::MONITOR).map_err(fail)?;
+        let payload = container.make_child(cgroup::PAYLOAD).map_err(fail)?;
+        for limit in limits {
+            limit.apply(&payload).map_err(fail)?;
+        }
+        let path = self.base.path().child(name.as_str()).map_err(fail)?;
+        Ok(ContainerCgroup { path, monitor, payload, leaf })
+    }
+}
+
+/// Enables what reaches a cgroup for its children; what is missing and `wanted` is refused where
+/// the limit is set, with the reason.
+fn hand_on(dir: &CgroupDir, wanted: &[&str]) -> Result<()> {
+    let available = dir.controllers().map_err(fail)?;
+    let enabled = dir.enabled_controllers().map_err(fail)?;
+    let missing: Vec<&str> = available
+        .iter()
+        .map(String::as_str)
+        .filter(|controller| !enabled.iter().any(|on| on == controller))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let done = dir.enable_controllers(missing.iter().copied()).map_err(fail)?;
+    for (controller, why) in &done.refused {
+        if wanted.contains(&controller.as_str()) {
+            return Err(Error::other(format!(
+                "cannot enable the {controller} controller in {}: {why}",
+                dir.path().display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+impl ContainerCgroup {
+    /// Its place in the hierarchy.
+    pub fn path(&self) -> String {
+        self.path.as_path().display().to_string()
+    }
+
+    /// Ends every process of the container and waits until they are gone.
+    pub fn kill_payload(&self) -> Result<()> {
+        kill(&self.payload)
+    }
+
+    /// Removes what the container left in its own cgroup, not the cgroup itself.
+    pub fn clear_payload(&self) {
+        remove_children(&self.payload);
+    }
+
+    /// Removes the whole cgroup; possible when the monitor is gone.
+    pub fn remove(self) {
+        let Self { path, .. } = self;
+        // What cannot be removed now is removed by the next command on the container.
+        let _ = Hierarchy::detect().map_err(fail).and_then(|hierarchy| remove(&hierarchy, &path));
+    }
+}
+
+/// Ends whatever is left in the cgroup at `path` (from a state file) and removes it.
+pub fn remove_remains(path: &str) -> Result<()> {
+    let Ok(hierarchy) = Hierarchy::detect() else { return Ok(()) };
+    let path = CgroupPath::new(path).map_err(fail)?;
+    let dir = match hierarchy.open(&path) {
+        Ok(dir) => dir,
+        Err(error) if error.is_not_found() => return Ok(()),
+        Err(error) => return Err(fail(error)),
+    };
+    kill(&dir)?;
+    drop(dir);
+    remove(&hierarchy, &path)
+}
+
+fn remove(hierarchy: &Hierarchy, path: &CgroupPath) -> Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.name()) else { return Ok(()) };
+    hierarchy.open(&parent).and_then(|parent| parent.remove_tree(name)).map_err(fail)?;
+    Ok(())
+}
+
+/// The open cgroup of a running container, from its state file.
+pub fn payload_of(path: &str) -> Result<CgroupDir> {
+    let hierarchy = Hierarchy::detect().map_err(fail)?;
+    let path = CgroupPath::new(path).and_then(|path| path.child(cgroup::PAYLOAD)).map_err(fail)?;
+    hierarchy.open(&path).map_err(fail)
+}
+
+fn kill(dir: &CgroupDir) -> Result<()> {
+    if !dir.is_populated().map_err(fail)? {
+        return Ok(());
+    }
+    dir.kill().map_err(fail)?;
+    if dir.wait_unpopulated(KILL_PATIENCE).map_err(fail)? {
+        return Ok(());
+    }
+    Err(Error::other(format!(
+        "processes in {} do not end although they were killed (they wait for a device or a \
+         network file system)",
+        dir.path().display()
+    )))
+}
+
+fn remove_children(dir: &CgroupDir) {
+    for child in dir.children().unwrap_or_default() {
+        let _ = dir.remove_tree(child);
+    }
+}
+
+fn fail(error: berth_cgroups::Error) -> Error {
+    Error::other(error.to_string())
+}

@@ -1,0 +1,9 @@
+//! Starting a container: plan, monitor, first process.
+
+pub mod build;
+pub mod cgroup;
+pub mod child;
+pub mod idmap;
+pub mod network;
+pub mod plan;
+pub mod sync;

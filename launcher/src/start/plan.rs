@@ -1,0 +1,198 @@
+//! What a start is going to do, decided and checked before anything is made.
+
+use std::ffi::CString;
+use std::path::PathBuf;
+
+use berth_cgroups::LimitSetting;
+use berth_common::{ContainerName, InterfaceName};
+use berth_kernel::cred::CapabilitySet;
+use berth_container_config::value::Personality;
+use berth_kernel::mount::{Attributes, Propagation};
+
+/// A range of ids inside a container and the same number of ids on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdRange {
+    /// First id inside.
+    pub inside: u32,
+    /// First id on the host.
+    pub host: u32,
+    /// How many.
+    pub count: u32,
+}
+
+/// Whose ids a container's ids are. Empty for a container of root's that shares the host's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IdMap {
+    /// User ids.
+    pub uids: Vec<IdRange>,
+    /// Group ids.
+    pub gids: Vec<IdRange>,
+}
+
+impl IdMap {
+    /// Whether the container shares the host's ids.
+    pub fn is_empty(&self) -> bool {
+        self.uids.is_empty() && self.gids.is_empty()
+    }
+
+    /// Whether group `gid` exists inside.
+    pub fn has_group(&self, gid: u32) -> bool {
+        self.is_empty()
+            || self.gids.iter().any(|range| gid.wrapping_sub(range.inside) < range.count)
+    }
+}
+
+/// A file or directory to be made where a mount's target is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Create {
+    /// Nothing.
+    No,
+    /// A directory and those above it.
+    Directory,
+    /// An empty file and the directories above it.
+    File,
+}
+
+/// What a mount entry shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MountSource {
+    /// A file or directory of the host.
+    Bind {
+        /// Which, resolved as the owner.
+        path: PathBuf,
+        /// Whether with what is mounted below it.
+        recursive: bool,
+    },
+    /// A new file system.
+    New {
+        /// Its type.
+        kind: CString,
+        /// What the first field of the entry says.
+        source: CString,
+        /// Options of the file system.
+        options: Vec<(CString, Option<CString>)>,
+    },
+}
+
+/// One `lxc.mount.entry`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountPlan {
+    /// File and line, for errors.
+    pub at: String,
+    /// What is mounted.
+    pub source: MountSource,
+    /// Where, relative to the container's root.
+    pub target: PathBuf,
+    /// Read-only, no set-uid and so on.
+    pub attributes: Attributes,
+    /// How it propagates, and whether all below does; `None`: it stays private.
+    pub propagation: Option<(Propagation, bool)>,
+    /// Whether a failure is passed over.
+    pub optional: bool,
+    /// What to make where the target is missing.
+    pub create: Create,
+}
+
+/// How `/proc` or `/sys` is mounted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AutoMount {
+    /// Not at all.
+    #[default]
+    No,
+    /// With the parts that reach beyond the container read-only.
+    Mixed,
+    /// Read-only.
+    ReadOnly,
+    /// As the kernel allows.
+    ReadWrite,
+}
+
+/// One network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetPlan {
+    /// File and line, for errors.
+    pub at: String,
+    /// The bridge; `None`: no bridge.
+    pub bridge: Option<InterfaceName>,
+    /// The name inside; `None`: the helper chooses.
+    pub name: Option<InterfaceName>,
+    /// Whether it is set up.
+    pub up: bool,
+    /// The address on the wire.
+    pub mac: Option<[u8; 6]>,
+    /// IPv4 addresses with prefix lengths and broadcast addresses.
+    pub ipv4: Vec<(std::net::Ipv4Addr, u8, Option<std::net::Ipv4Addr>)>,
+    /// IPv6 addresses with prefix lengths.
+    pub ipv6: Vec<(std::net::Ipv6Addr, u8)>,
+    /// The way out.
+    pub gateway4: Option<Way<std::net::Ipv4Addr>>,
+    /// The way out for IPv6.
+    pub gateway6: Option<Way<std::net::Ipv6Addr>>,
+}
+
+/// A default route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way<A> {
+    /// Through this neighbour.
+    Through(A),
+    /// Out of the interface.
+    Device,
+}
+
+/// Everything a start needs.
+#[derive(Clone, Debug)]
+pub struct StartPlan {
+    /// The container.
+    pub name: ContainerName,
+    /// The directory that holds all containers, as the NIC helper is told.
+    pub lxcpath: PathBuf,
+    /// The container's root directory on the host.
+    pub rootfs: PathBuf,
+    /// Its ids.
+    pub idmap: IdMap,
+    /// Its host name.
+    pub hostname: CString,
+    /// Init's path and arguments.
+    pub init: Vec<CString>,
+    /// Init's working directory.
+    pub cwd: PathBuf,
+    /// Init's environment.
+    pub environment: Vec<CString>,
+    /// Its interfaces.
+    pub nets: Vec<NetPlan>,
+    /// Whether it shares the host's network instead.
+    pub host_network: bool,
+    /// Limits on its cgroup.
+    pub limits: Vec<LimitSetting>,
+    /// Its mounts.
+    pub mounts: Vec<MountPlan>,
+    /// How `/proc` is mounted.
+    pub proc: AutoMount,
+    /// How `/sys` is mounted.
+    pub sys: AutoMount,
+    /// How its cgroup is mounted.
+    pub cgroup_mount: AutoMount,
+    /// Whether `/dev` is a private one.
+    pub autodev: bool,
+    /// How many terminals its devpts gives.
+    pub pty_max: u32,
+    /// How many `/dev/ttyN` it has.
+    pub tty_max: u32,
+    /// The directory below `/dev` in which the files of console and `ttyN` stand; links lead
+    /// there.
+    pub tty_dir: Option<PathBuf>,
+    /// Whether its programs see a 32-bit machine.
+    pub personality: Option<Personality>,
+    /// Capabilities that nobody in it gets.
+    pub dropped_capabilities: CapabilitySet,
+    /// Whether exec gives no new privileges.
+    pub no_new_privs: bool,
+    /// The signal that asks init to stop; `None`: chosen by what init waits for.
+    pub halt_signal: Option<i32>,
+    /// The signal that ends init when it did not stop in time.
+    pub kill_signal: i32,
+    /// The signal that init gets when its monitor dies; 0 for none.
+    pub pdeath_signal: i32,
+    /// Where the monitor writes down what happened.
+    pub log_file: PathBuf,
+}

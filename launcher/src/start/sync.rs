@@ -1,0 +1,85 @@
+//! What the monitor and the container's first process tell each other during a start. Every
+//! start goes through the messages in this order; anything else is an error.
+//!
+//! | from    | message     | meaning                                                     |
+//! |---------|-------------|-------------------------------------------------------------|
+//! | monitor | `Go`        | ids are mapped, NICs exist (their names inside), go on      |
+//! | child   | `Terminals` | the masters of its terminals                                |
+//! | child   | `Ready`     | exec of init is next; the end of the stream means it worked |
+//! | child   | `Failed`    | instead of any of the above: why                            |
+
+use std::os::fd::OwnedFd;
+
+use berth_session_protocol::{Connection, Frame};
+
+const GO: u8 = 1;
+const TERMINALS: u8 = 2;
+const READY: u8 = 3;
+const FAILED: u8 = 4;
+
+/// How many terminals one message carries.
+pub const TERMINALS_PER_FRAME: usize = 8;
+
+/// What the child can say.
+pub enum FromChild {
+    /// Masters of terminals.
+    Terminals(Vec<OwnedFd>),
+    /// Exec of init is next.
+    Ready,
+    /// It failed.
+    Failed(String),
+}
+
+/// The monitor's word to go on; `nics` are the names inside, in the configuration's order.
+pub fn go(nics: &[String]) -> Frame {
+    Frame::new(GO, nics.iter().map(|name| name.clone().into_bytes()).collect())
+}
+
+/// The masters of terminals go with this.
+pub fn terminals() -> Frame {
+    Frame::new(TERMINALS, Vec::new())
+}
+
+/// Exec of init is next.
+pub fn ready() -> Frame {
+    Frame::new(READY, Vec::new())
+}
+
+/// It failed.
+pub fn failed(why: &str) -> Frame {
+    Frame::new(FAILED, vec![why.as_bytes().to_vec()])
+}
+
+/// Waits for [`go`]; the end of the stream means that the monitor gave the start up or died.
+pub fn wait_for_go(monitor: &Connection) -> Result<Vec<String>, String> {
+    match monitor.recv() {
+        Ok(Some((frame, _))) if frame.kind == GO => Ok(frame
+            .fields
+            .iter()
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .collect()),
+        Ok(Some(_)) => Err("the monitor broke the order of a start".to_owned()),
+        Ok(None) => Err("the monitor gave up".to_owned()),
+        Err(error) => Err(format!("cannot hear the monitor: {error}")),
+    }
+}
+
+/// The child's next message; `None` at the end of the stream.
+pub fn from_child(child: &Connection) -> Result<Option<FromChild>, String> {
+    let Some((frame, fds)) =
+        child.recv().map_err(|error| format!("cannot hear the container: {error}"))?
+    else {
+        return Ok(None);
+    };
+    Ok(Some(match frame.kind {
+        TERMINALS => FromChild::Terminals(fds),
+        READY => FromChild::Ready,
+        FAILED => FromChild::Failed(
+            frame.fields.first().map_or_else(
+                || "the container failed without saying why".to_owned(),
+                |why| String::from_utf8_lossy(why).into_owned(),
+            ),
+        ),
+        _ => return Err("the container broke the order of a start".to_owned()),
+    }))
+}

@@ -1,0 +1,334 @@
+//! What a container is doing, told from the kernel and from one small file.
+//!
+//! The file says what its monitor last knew; whether the monitor lives is told by a record lock
+//! that the kernel lets go with the process. So whatever was killed, the answer is true: a file
+//! that says `running` without a living monitor means `aborted`.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use berth_kernel::fs as kernel_fs;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// The state file's name in the runtime directory.
+pub const STATE_FILE: &str = "state.json";
+const MONITOR_LOCK: &str = "monitor.lock";
+const VERB_LOCK: &str = "verb.lock";
+/// The monitor's command socket in the runtime directory.
+pub const SOCKET: &str = "monitor.sock";
+
+/// What a container is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It does not run.
+    Stopped,
+    /// It is being started.
+    Starting,
+    /// Its init runs.
+    Running,
+    /// Its init was asked to stop, or its remains are being removed.
+    Stopping,
+    /// Its monitor was killed: the container ended with it and its remains are still to be
+    /// removed, which the next `start`, `stop` or `destroy` does.
+    Aborted,
+}
+
+impl State {
+    /// The word that people see.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Aborted => "aborted",
+        }
+    }
+
+    /// Whether processes of the container may exist with a monitor that looks after them.
+    pub const fn is_active(self) -> bool {
+        matches!(self, Self::Starting | Self::Running | Self::Stopping)
+    }
+}
+
+/// One network interface of a running container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nic {
+    /// Name inside.
+    pub name: String,
+    /// Name on the host.
+    pub host: String,
+    /// The bridge it is a port of; empty for none.
+    pub bridge: String,
+}
+
+/// How the last run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastExit {
+    /// In words: `exit code 0`, `signal SIGKILL`, `halted`, `rebooted`.
+    pub how: String,
+    /// When, in seconds since 1970.
+    pub at: u64,
+}
+
+/// What the monitor writes down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// What it last knew.
+    pub state: State,
+    /// The monitor's process number.
+    pub monitor: i32,
+    /// The container's init as the host sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<i32>,
+    /// The container's cgroup, absolute in the cgroup v2 hierarchy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// When init was started, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// Its NICs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nics: Vec<Nic>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_exit: Option<LastExit>,
+}
+
+impl Record {
+    /// What the calling monitor knows at its beginning.
+    pub fn new(state: State) -> Self {
+        Self {
+            state,
+            monitor: std::process::id() as i32,
+            init: None,
+            cgroup: None,
+            since: None,
+            nics: Vec::new(),
+            last_exit: None,
+        }
+    }
+}
+
+/// A container's runtime directory.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    dir: PathBuf,
+}
+
+/// Held while a verb changes a container; goes with the process.
+#[derive(Debug)]
+pub struct VerbLock(#[allow(dead_code, reason = "held, not read")] File);
+
+/// Held by a monitor for its life. Record locks are not inherited, so it means this process and
+/// no child of it.
+#[derive(Debug)]
+pub struct MonitorLock(#[allow(dead_code, reason = "held, not read")] File);
+
+impl Runtime {
+    /// The runtime files in `dir`, which need not exist.
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The monitor's command socket.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join(SOCKET)
+    }
+
+    /// What the container is doing, with what its monitor wrote down.
+    ///
+    /// The lock is asked before and after the file is read, so a monitor that ends in between
+    /// is not taken for a dead one.
+    pub fn state(&self) -> Result<(State, Option<Record>)> {
+        for _ in 0..8 {
+            let before = self.monitor_pid()?;
+            let record = self.record()?;
+            let after = self.monitor_pid()?;
+            if before != after {
+                continue;
+            }
+            let state = match (&record, after) {
+                (Some(record), Some(_)) => record.state,
+                (None, Some(_)) => State::Starting,
+                (Some(record), None) if record.state.is_active() => State::Aborted,
+                (Some(record), None) => record.state,
+                (None, None) => State::Stopped,
+            };
+            return Ok((state, record));
+        }
+        Ok((State::Stopping, self.record()?))
+    }
+
+    /// The process number of a living monitor, 0 if this pid namespace does not see it.
+    ///
+    /// Never asked by the monitor itself: closing any descriptor of the file lets its lock go.
+    pub fn monitor_pid(&self) -> Result<Option<i32>> {
+        let path = self.dir.join(MONITOR_LOCK);
+        let file = match File::options().read(true).write(true).open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|error| Error::file("open", &path, error))?,
+        };
+        let holder = kernel_fs::lock_holder(file.as_fd())
+            .map_err(|error| Error::file("ask", &path, error))?;
+        Ok(holder.map(|holder| match holder {
+            kernel_fs::LockHolder::Process(pid) => pid,
+            // A monitor in a pid namespace that this one does not see into.
+            kernel_fs::LockHolder::Unseen => 0,
+        }))
+    }
+
+    /// Takes the monitor's lock; `None` while another monitor holds it.
+    pub fn lock_as_monitor(&self) -> Result<Option<MonitorLock>> {
+        let (path, file) = self.lock_file(MONITOR_LOCK)?;
+        let locked = kernel_fs::try_lock_exclusive(file.as_fd())
+            .map_err(|error| Error::file("lock", &path, error))?;
+        Ok(locked.then_some(MonitorLock(file)))
+    }
+
+    /// Waits until no other command changes the container, at most `limit`.
+    pub fn lock_for_verb(&self, limit: std::time::Duration) -> Result<VerbLock> {
+        let (path, file) = self.lock_file(VERB_LOCK)?;
+        let deadline = std::time::Instant::now() + limit;
+        loop {
+            let locked = kernel_fs::try_lock_exclusive(file.as_fd())
+                .map_err(|error| Error::file("lock", &path, error))?;
+            if locked {
+                return Ok(VerbLock(file));
+            }
+            if std::time::Instant::now() >= deadline {
+                return Err(Error::other(format!(
+                    "another berth command has been at work on this container for {} s; \
+                     try again when it is done",
+                    limit.as_secs()
+                )));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    fn lock_file(&self, name: &str) -> Result<(PathBuf, File)> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let path = self.dir.join(name);
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| Error::file("open", &path, error))?;
+        Ok((path, file))
+    }
+
+    /// What the monitor wrote down; `None` if nothing is there. A file that cannot be read as
+    /// ours (cut short by a full disk of former days, edited) counts as nothing.
+    pub fn record(&self) -> Result<Option<Record>> {
+        let path = self.dir.join(STATE_FILE);
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::file("read", &path, error)),
+        }
+    }
+
+    /// Writes the record; readers see the old one or the new one.
+    pub fn write(&self, record: &Record) -> Result<()> {
+        let mut bytes = serde_json::to_vec(record)
+            .map_err(|error| Error::other(format!("cannot write the state down: {error}")))?;
+        bytes.push(b'\n');
+        let dir = File::open(&self.dir).map_err(|error| Error::file("open", &self.dir, error))?;
+        let name = OsStr::new(STATE_FILE);
+        // The directory does not outlive a power cut, and need not.
+        let durability = kernel_fs::Durability::Memory;
+        kernel_fs::write_atomically(dir.as_fd(), name, &bytes, 0o600, durability)
+            .map_err(|error| Error::file("write", &self.dir.join(STATE_FILE), error))
+    }
+
+    /// Removes the runtime files of a container that is destroyed.
+    pub fn remove(&self) {
+        // What is left in a runtime directory does no harm and goes with the session.
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Seconds since 1970; 0 for a clock before that.
+pub fn now() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(tag: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("berth-state-{tag}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_record_without_a_monitor_means_aborted() {
+        let dir = scratch("aborted");
+        let runtime = Runtime::new(dir.clone());
+        assert_eq!(runtime.state().unwrap().0, State::Stopped);
+        let mut record = Record {
+            state: State::Running,
+            monitor: 1,
+            init: Some(2),
+            cgroup: None,
+            since: None,
+            nics: Vec::new(),
+            last_exit: None,
+        };
+        runtime.write(&record).unwrap();
+        assert_eq!(runtime.state().unwrap(), (State::Aborted, Some(record.clone())));
+        record.state = State::Stopped;
+        runtime.write(&record).unwrap();
+        assert_eq!(runtime.state().unwrap().0, State::Stopped);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn the_monitors_lock_goes_with_its_process() {
+        let dir = scratch("lock");
+        let runtime = Runtime::new(dir.clone());
+        let child = berth_kernel::process::fork(|| {
+            let Ok(Some(_lock)) = Runtime::new(dir.clone()).lock_as_monitor() else { return 1 };
+            std::fs::write(dir.join("ready"), "").ok();
+            loop {
+                std::thread::park();
+            }
+        })
+        .unwrap();
+        while !dir.join("ready").exists() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        assert_eq!(runtime.monitor_pid().unwrap(), Some(child.pid));
+        assert_eq!(runtime.state().unwrap().0, State::Starting);
+        child.pidfd.signal(9).unwrap();
+        child.pidfd.wait().unwrap();
+        assert_eq!(runtime.monitor_pid().unwrap(), None);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_broken_record_counts_as_none() {
+        let dir = scratch("broken");
+        std::fs::write(dir.join(STATE_FILE), "{\"state\": \"runn").unwrap();
+        assert_eq!(Runtime::new(dir.clone()).state().unwrap().0, State::Stopped);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+}
