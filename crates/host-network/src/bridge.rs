@@ -1,0 +1,212 @@
+//! The bridge and its address.
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::journal::{Act, Journal};
+use crate::subnet::HostAddress;
+use crate::sysctl;
+use berth_common::InterfaceName;
+use berth_netlink::{Address, Bridge, Link, LinkChange, Mac, Socket};
+use std::fs;
+use std::net::IpAddr;
+
+/// `EOPNOTSUPP`: the kernel does not know this kind of interface and found no module for it.
+const NOT_SUPPORTED: i32 = 95;
+
+/// The bridge of this name, if there is one. Another interface of that name is an error.
+pub fn find(socket: &mut Socket, name: &InterfaceName) -> Result<Option<Link>, Error> {
+    let link = socket.find_link(name)?;
+    match link {
+        Some(link) if link.kind.as_deref() != Some("bridge") => Err(Error::Refused(format!(
+            "{name} is no bridge but another interface: name another bridge in {}",
+            berth_common::path::NET_CONF
+        ))),
+        link => Ok(link),
+    }
+}
+
+/// The bridge exists, is set up as we want it, and is up. A bridge that somebody else made keeps
+/// its settings.
+pub fn ensure(
+    socket: &mut Socket,
+    config: &Config,
+    journal: &mut Journal,
+    done: &mut Vec<String>,
+) -> Result<Link, Error> {
+    let name = &config.bridge;
+    let act = Act::Bridge {
+        name: name.to_string(),
+    };
+    if find(socket, name)?.is_none() {
+        journal.record(act.clone())?;
+        let bridge = Bridge {
+            name,
+            mac: Some(mac_of(name)),
+            // Only a change of the MTU makes it stay whatever ports come and go (the kernel's
+            // BROPT_MTU_SET_BY_USER), so it is created with another one.
+            mtu: Some(config.mtu - 1),
+        };
+        if let Err(error) = socket.create_bridge(&bridge) {
+            journal.forget(&act)?;
+            if error.errno() == Some(NOT_SUPPORTED) {
+                return Err(Error::Refused(format!(
+                    "cannot create the bridge {name}: this kernel has no bridges \
+                     (modprobe bridge tells why)"
+                )));
+            }
+            return Err(error.into());
+        }
+        done.push(format!("created the bridge {name}"));
+    }
+    let link = socket.link(name)?;
+    if journal.state.acts.contains(&act) {
+        harden(name)?;
+        if link.mtu != config.mtu {
+            socket.change_link(link.index, &LinkChange::new().mtu(config.mtu))?;
+        }
+    }
+    if !link.is_up() {
+        socket.change_link(link.index, &LinkChange::new().up(true))?;
+        done.push(format!("set {name} up"));
+    }
+    Ok(link)
+}
+
+/// Whoever is root in a container speaks to the host on this interface. No IPv6 there (a router
+/// advertisement would give the host a default route), no redirects, no foreign source addresses.
+fn harden(name: &InterfaceName) -> Result<(), Error> {
+    sysctl::write(&format!("net/ipv6/conf/{name}/disable_ipv6"), "1")?;
+    for (setting, value) in [
+        ("accept_redirects", "0"),
+        ("send_redirects", "0"),
+        ("rp_filter", "1"),
+    ] {
+        sysctl::write(&format!("net/ipv4/conf/{name}/{setting}"), value)?;
+    }
+    Ok(())
+}
+
+/// The same at each boot, another on each host and bridge: locally administered, of a machine's
+/// identity (machine-id(5)) and the name.
+fn mac_of(name: &InterfaceName) -> Mac {
+    // Where there is no identity, the name alone decides: still the same at each boot.
+    let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    mac_from(id.trim(), name.as_str())
+}
+
+fn mac_from(id: &str, name: &str) -> Mac {
+    // FNV-1a: spreads; nothing here has to be secret, and the identity does not shine through
+    // 40 bits of it.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in id.bytes().chain([0]).chain(name.bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    let [a, b, c, d, e, f, g, h] = hash.to_be_bytes();
+    Mac([0x02, a ^ f, b ^ g, c ^ h, d, e])
+}
+
+/// Whether the bridge has the address.
+pub fn has_address(socket: &mut Socket, link: &Link, address: HostAddress) -> Result<bool, Error> {
+    Ok(socket
+        .addresses(Some(link.index))?
+        .iter()
+        .any(|found| found.ip == IpAddr::V4(address.ip) && found.prefix == address.subnet.prefix()))
+}
+
+/// The bridge has its address.
+pub fn ensure_address(
+    socket: &mut Socket,
+    config: &Config,
+    link: &Link,
+    journal: &mut Journal,
+    done: &mut Vec<String>,
+) -> Result<(), Error> {
+    if has_address(socket, link, config.address)? {
+        return Ok(());
+    }
+    journal.record(Act::Address {
+        bridge: config.bridge.to_string(),
+        address: config.address.to_string(),
+    })?;
+    let address = Address::new(config.address.ip.into(), config.address.subnet.prefix())?;
+    match socket.add_address(link.index, &address) {
+        Err(error) if !error.is_exists() => Err(error.into()),
+        _ => {
+            done.push(format!(
+                "gave {} the address {}",
+                config.bridge, config.address
+            ));
+            Ok(())
+        }
+    }
+}
+
+/// Takes the address away, unless containers are attached: the names of their ports.
+pub fn remove_address(
+    socket: &mut Socket,
+    bridge: &str,
+    address: &str,
+) -> Result<Vec<String>, Error> {
+    let Some(link) = recorded(socket, bridge)? else {
+        return Ok(Vec::new());
+    };
+    let ports: Vec<String> = socket
+        .ports(link.index)?
+        .into_iter()
+        .filter(|port| port.kind.as_deref() == Some("veth"))
+        .map(|port| port.name)
+        .collect();
+    if !ports.is_empty() {
+        return Ok(ports);
+    }
+    let address: HostAddress = address
+        .parse()
+        .map_err(|why| Error::Refused(format!("{address}: {why}")))?;
+    if has_address(socket, &link, address)? {
+        let address = Address::new(address.ip.into(), address.subnet.prefix())?;
+        socket.delete_address(link.index, &address)?;
+    }
+    Ok(Vec::new())
+}
+
+/// Deletes the bridge, unless it has ports: their names.
+pub fn remove(socket: &mut Socket, name: &str) -> Result<Vec<String>, Error> {
+    let Some(link) = recorded(socket, name)? else {
+        return Ok(Vec::new());
+    };
+    let ports: Vec<String> = socket
+        .ports(link.index)?
+        .into_iter()
+        .map(|port| port.name)
+        .collect();
+    if ports.is_empty() {
+        socket.delete_link(link.index)?;
+    }
+    Ok(ports)
+}
+
+/// A bridge named by the state file.
+fn recorded(socket: &mut Socket, name: &str) -> Result<Option<Link>, Error> {
+    let name: InterfaceName = name
+        .parse()
+        .map_err(|error| Error::Refused(format!("{error}")))?;
+    let link = socket.find_link(&name)?;
+    Ok(link.filter(|link| link.kind.as_deref() == Some("bridge")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_a_single_hosts_and_differ() {
+        let one = mac_from("a", "berthbr0");
+        assert_eq!(one, mac_from("a", "berthbr0"));
+        assert_ne!(one, mac_from("b", "berthbr0"));
+        assert_ne!(one, mac_from("a", "berthbr1"));
+        for i in 0..100 {
+            let mac = mac_from(&i.to_string(), "x");
+            assert!(!mac.is_group() && mac.0[0] & 2 == 2, "{mac}");
+        }
+    }
+}

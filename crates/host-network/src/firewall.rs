@@ -1,0 +1,389 @@
+//! The rules: containers leave under the host's address, and reach DHCP and DNS on the bridge.
+//!
+//! With nftables they stand in a table of our own. An accept there cannot override another
+//! table's drop, so where the host uses iptables, our rules go to the head of its chains.
+
+use crate::config::{Config, FirewallChoice};
+use crate::error::Error;
+use crate::program;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Marks every rule of ours, and names our table.
+const MARK: &str = "berth-net";
+/// The variants of iptables; the host's own choice first (update-alternatives(1)).
+const IPTABLES: [&str; 3] = ["iptables", "iptables-legacy", "iptables-nft"];
+/// The tables of legacy iptables that are in use in this network namespace.
+const LEGACY_TABLES: &str = "/proc/net/ip_tables_names";
+
+/// What carries the rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backend {
+    /// nftables, a table of our own.
+    Nft,
+    /// iptables, rules in the host's chains.
+    Iptables {
+        /// Which of its variants.
+        program: PathBuf,
+    },
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nft => f.write_str("nftables"),
+            Self::Iptables { program } => {
+                let name = program.file_name().unwrap_or(program.as_os_str());
+                f.write_str(&name.to_string_lossy())
+            }
+        }
+    }
+}
+
+/// What may work here, the best first; each is found out by trying.
+pub fn candidates(choice: FirewallChoice) -> Vec<Backend> {
+    let iptables = |name: &str| program::find(name).map(|program| Backend::Iptables { program });
+    let mut all = Vec::new();
+    if choice == FirewallChoice::Auto {
+        all.extend(iptables_in_use().map(|program| Backend::Iptables { program }));
+    }
+    if choice != FirewallChoice::Iptables && program::find("nft").is_some() {
+        all.push(Backend::Nft);
+    }
+    if choice != FirewallChoice::Nft {
+        all.extend(IPTABLES.into_iter().filter_map(iptables));
+    }
+    let mut seen: Vec<Backend> = Vec::new();
+    for backend in all {
+        if !seen.contains(&backend) {
+            seen.push(backend);
+        }
+    }
+    seen
+}
+
+/// The variant of iptables with which somebody restricts what the host takes or forwards. Only
+/// tables that exist are looked at: the look itself would create them.
+fn iptables_in_use() -> Option<PathBuf> {
+    let legacy = fs::read_to_string(LEGACY_TABLES)
+        .is_ok_and(|names| names.lines().any(|name| name == "filter"));
+    let nft = || {
+        let list = ["list", "table", "ip", "filter"];
+        program::find("nft").is_some_and(|nft| program::run(&nft, &list, "").is_ok_and(|o| o.ok))
+    };
+    let variants = [("iptables-legacy", legacy), ("iptables-nft", nft())];
+    variants
+        .into_iter()
+        .filter(|(_, exists)| *exists)
+        .filter_map(|(name, _)| program::find(name))
+        .find(|program| {
+            program::run(program, &["-w", "5", "-S"], "")
+                .is_ok_and(|output| output.ok && restricts(&output.stdout))
+        })
+}
+
+/// Whether a listing (`iptables -S`) has anything but open, empty chains; our own rules do not
+/// count.
+fn restricts(listing: &str) -> bool {
+    listing.lines().any(|line| {
+        let policy = line.starts_with("-P ") && !line.ends_with(" ACCEPT");
+        policy || (line.starts_with("-A ") && !is_ours(line))
+    })
+}
+
+/// The whole table, in place of what was there, as one transaction.
+fn nft_rules(config: &Config) -> String {
+    let (bridge, subnet) = (&config.bridge, config.address.subnet);
+    // 100 is srcnat; the word is unknown to nft before 0.9.1.
+    format!(
+        "table ip {MARK}\n\
+         delete table ip {MARK}\n\
+         table ip {MARK} {{\n\
+         \tchain postrouting {{\n\
+         \t\ttype nat hook postrouting priority 100; policy accept;\n\
+         \t\tip saddr {subnet} ip daddr != {subnet} oifname != \"{bridge}\" masquerade \
+         comment \"{MARK}\"\n\
+         \t}}\n\
+         }}\n"
+    )
+}
+
+/// A rule of iptables: table, chain, what follows.
+type Rule = (&'static str, &'static str, String);
+
+fn iptables_rules(config: &Config) -> Vec<Rule> {
+    let (bridge, subnet) = (&config.bridge, config.address.subnet);
+    let mut rules = Vec::new();
+    for (wanted, protocol, port) in [
+        (config.dhcp.is_some(), "udp", 67),
+        (config.dns, "udp", 53),
+        (config.dns, "tcp", 53),
+    ] {
+        if wanted {
+            let rule = format!("-i {bridge} -p {protocol} --dport {port} -j ACCEPT");
+            rules.push(("filter", "INPUT", rule));
+        }
+    }
+    if config.nat {
+        rules.push(("filter", "FORWARD", format!("-i {bridge} -j ACCEPT")));
+        let answers = "-m conntrack --ctstate RELATED,ESTABLISHED";
+        rules.push((
+            "filter",
+            "FORWARD",
+            format!("-o {bridge} {answers} -j ACCEPT"),
+        ));
+        let rule = format!("-s {subnet} ! -d {subnet} ! -o {bridge} -j MASQUERADE");
+        rules.push(("nat", "POSTROUTING", rule));
+    }
+    rules
+}
+
+fn iptables(
+    program: &Path,
+    action: &str,
+    (table, chain, rule): &Rule,
+) -> Result<program::Output, Error> {
+    let mut arguments = vec!["-w", "5", "-t", table, action, chain];
+    arguments.extend(["-m", "comment", "--comment", MARK]);
+    arguments.extend(rule.split(' '));
+    program::run(program, &arguments, "")
+}
+
+fn nft() -> Result<PathBuf, Error> {
+    program::find("nft").ok_or_else(|| Error::Refused("nft is not installed".to_owned()))
+}
+
+/// Whether the rules stand as the configuration asks for them.
+pub fn is_installed(backend: &Backend, config: &Config) -> Result<bool, Error> {
+    match backend {
+        Backend::Nft if !config.nat => Ok(true),
+        Backend::Nft => {
+            let list = program::run(&nft()?, &["list", "table", "ip", MARK], "")?;
+            let subnet = config.address.subnet.to_string();
+            let is_rule = |line: &str| {
+                [&subnet, config.bridge.as_str(), "masquerade"]
+                    .iter()
+                    .all(|word| line.contains(*word))
+            };
+            Ok(list.ok && list.stdout.lines().any(is_rule))
+        }
+        Backend::Iptables { program } => {
+            for rule in iptables_rules(config) {
+                if !iptables(program, "-C", &rule)?.ok {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
+    }
+}
+
+/// Installs the rules; those that are there already stay.
+pub fn install(backend: &Backend, config: &Config) -> Result<(), Error> {
+    let failed = |why: String| Error::Refused(format!("{backend} does not take the rules: {why}"));
+    match backend {
+        Backend::Nft if !config.nat => Ok(()),
+        Backend::Nft => {
+            let output = program::run(&nft()?, &["-f", "-"], &nft_rules(config))?;
+            if output.ok {
+                Ok(())
+            } else {
+                Err(failed(output.complaint))
+            }
+        }
+        Backend::Iptables { program } => {
+            for rule in iptables_rules(config) {
+                if iptables(program, "-C", &rule)?.ok {
+                    continue;
+                }
+                let output = iptables(program, "-I", &rule)?;
+                if !output.ok {
+                    return Err(failed(output.complaint));
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Removes every rule of ours, whichever configuration it was made for.
+pub fn remove(backend: &Backend) -> Result<(), Error> {
+    match backend {
+        Backend::Nft => {
+            // Created first, so that the deletion finds it also where it is not there.
+            let text = format!("table ip {MARK}\ndelete table ip {MARK}\n");
+            let output = program::run(&nft()?, &["-f", "-"], &text)?;
+            if output.ok {
+                return Ok(());
+            }
+            Err(Error::Refused(format!(
+                "cannot delete the table {MARK}: {}",
+                output.complaint
+            )))
+        }
+        Backend::Iptables { program } => {
+            let mut errors = Vec::new();
+            for table in ["nat", "filter"] {
+                if let Err(error) = remove_from(program, table) {
+                    errors.push(error);
+                }
+            }
+            Error::collect(errors)
+        }
+    }
+}
+
+fn remove_from(program: &Path, table: &str) -> Result<(), Error> {
+    let list = program::run(program, &["-w", "5", "-t", table, "-S"], "")?;
+    if !list.ok {
+        let why = list.complaint;
+        return Err(Error::Refused(format!(
+            "cannot list the table {table} of iptables: {why}"
+        )));
+    }
+    for line in list.stdout.lines().filter(|line| is_ours(line)) {
+        let mut arguments = vec!["-w", "5", "-t", table, "-D"];
+        arguments.extend(line.split_whitespace().skip(1));
+        let output = program::run(program, &arguments, "")?;
+        if !output.ok {
+            let why = output.complaint;
+            return Err(Error::Refused(format!(
+                "cannot delete the rule {line}: {why}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a line of `iptables -S` is a rule with our mark. A comment of one word is not quoted;
+/// a longer one is, and has a word before or behind its quotes.
+fn is_ours(line: &str) -> bool {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    words.first() == Some(&"-A")
+        && words.windows(2).any(|pair| pair == ["--comment", MARK])
+        && !line.contains('"')
+}
+
+/// What keeps containers offline in spite of our rules: another program's nftables chains, which
+/// we cannot speak for. Nothing where there is no nft.
+pub fn obstacles(config: &Config) -> Vec<String> {
+    let Some(nft) = program::find("nft") else {
+        return Vec::new();
+    };
+    match program::run(&nft, &["list", "chains"], "") {
+        Ok(output) if output.ok => obstacles_in(&output.stdout, config),
+        _ => Vec::new(),
+    }
+}
+
+fn obstacles_in(chains: &str, config: &Config) -> Vec<String> {
+    let bridge = &config.bridge;
+    let (mut table, mut chain) = ("", "");
+    let mut found = Vec::new();
+    for line in chains.lines() {
+        if let Some(name) = line.strip_prefix("table ") {
+            table = name.trim_end_matches(" {");
+            if table == "inet firewalld" {
+                found.push(format!(
+                    "firewalld may refuse what containers send: \
+                     firewall-cmd --permanent --zone=trusted --add-interface={bridge}"
+                ));
+            }
+            continue;
+        }
+        if let Some(name) = line.trim().strip_prefix("chain ") {
+            chain = name.trim_end_matches(" {");
+            continue;
+        }
+        let hook = ["forward", "input"]
+            .into_iter()
+            .find(|hook| line.contains(&format!("hook {hook} ")) && line.contains("policy drop"));
+        // iptables-nft's own chains; our rules are in them.
+        let iptables = table == "ip filter" && matches!(chain, "FORWARD" | "INPUT");
+        if let Some(hook) = hook.filter(|_| !iptables && !table.starts_with("ip6 ")) {
+            let back = match hook {
+                "forward" => {
+                    format!(" and: {table} {chain} oifname {bridge} ct state established accept")
+                }
+                _ => String::new(),
+            };
+            found.push(format!(
+                "the nftables chain {chain} of table {table} drops what it does not know, packets \
+                 of containers too; nft add rule {table} {chain} iifname {bridge} accept{back}"
+            ));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        Config::parse(text, Path::new("net.toml")).unwrap()
+    }
+
+    #[test]
+    fn every_rule_is_marked_and_of_the_bridge() {
+        let config = config("bridge = \"br-x\"\naddress = \"10.1.2.1/24\"");
+        let rules = nft_rules(&config);
+        assert!(rules.contains(
+            "ip saddr 10.1.2.0/24 ip daddr != 10.1.2.0/24 oifname != \"br-x\" masquerade \
+             comment \"berth-net\""
+        ));
+        let rules = iptables_rules(&config);
+        assert_eq!(rules.len(), 6);
+        assert!(
+            rules.iter().all(|(_, _, rule)| rule.contains("br-x")),
+            "{rules:?}"
+        );
+    }
+
+    #[test]
+    fn without_nat_nothing_is_forwarded() {
+        let rules = iptables_rules(&config("nat = false\ndns = false"));
+        assert_eq!(rules.len(), 1);
+        assert_eq!(rules[0].1, "INPUT");
+    }
+
+    #[test]
+    fn own_rules_are_told_from_others() {
+        let ours = "-A FORWARD -i berthbr0 -m comment --comment berth-net -j ACCEPT";
+        assert!(is_ours(ours));
+        for other in [
+            "-A FORWARD -m comment --comment \"berth-net of ours\" -j ACCEPT",
+            "-A FORWARD -m comment --comment \"x --comment berth-net y\" -j DROP",
+            "-A FORWARD -m comment --comment berth-net2 -j ACCEPT",
+            "-N berth-net",
+            "-P FORWARD DROP",
+            "",
+        ] {
+            assert!(!is_ours(other), "{other}");
+        }
+        assert!(!restricts(&format!(
+            "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n{ours}\n"
+        )));
+        assert!(restricts("-P INPUT ACCEPT\n-P FORWARD DROP\n"));
+        assert!(restricts("-P FORWARD ACCEPT\n-A FORWARD -i x -j DROP\n"));
+    }
+
+    #[test]
+    fn chains_that_drop_are_named_with_what_helps() {
+        let chains = "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority \
+                      filter; policy drop;\n\t}\n\tchain forward {\n\t\ttype filter hook forward \
+                      priority filter; policy drop;\n\t}\n\tchain output {\n\t\ttype filter hook \
+                      output priority filter; policy drop;\n\t}\n}\ntable ip filter {\n\tchain \
+                      FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n\
+                      }\ntable inet firewalld {\n}\n";
+        let found = obstacles_in(chains, &config(""));
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found[0].contains("nft add rule inet filter input iifname berthbr0 accept"));
+        assert!(found[1].contains("inet filter forward oifname berthbr0 ct state"));
+        assert!(found[2].contains("firewall-cmd"));
+        assert!(obstacles_in("", &config("")).is_empty());
+    }
+}

@@ -1,0 +1,164 @@
+//! What is there of the network, piece by piece, by looking.
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::journal::{Act, State};
+use crate::{bridge, dnsmasq, firewall, forwarding};
+use berth_kernel::cred::effective_uid;
+use berth_netlink::Socket;
+use serde::Serialize;
+
+/// One piece.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Piece {
+    /// `bridge`, `address`, `firewall`, `forwarding`, `dnsmasq`.
+    pub name: &'static str,
+    /// Whether it is there; nothing if the caller may not know.
+    pub present: Option<bool>,
+    /// More about it.
+    pub detail: String,
+}
+
+/// The network as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Whole {
+    /// Every piece that can be seen is there.
+    Up,
+    /// Some are there.
+    Partial,
+    /// None is there.
+    Down,
+}
+
+/// What [`status`] found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The sum.
+    pub state: Whole,
+    /// The bridge's name.
+    pub bridge: String,
+    /// Names of the bridge's ports.
+    pub ports: Vec<String>,
+    /// The pieces that the configuration asks for.
+    pub pieces: Vec<Piece>,
+}
+
+/// Looks at each piece that the configuration asks for. Whoever is not root cannot see rules.
+pub fn status(config: &Config) -> Result<Status, Error> {
+    let mut socket = Socket::open()?;
+    let mut pieces = Vec::new();
+    let link = bridge::find(&mut socket, &config.bridge)?;
+    let ports = match &link {
+        Some(link) => socket
+            .ports(link.index)?
+            .into_iter()
+            .map(|port| port.name)
+            .collect(),
+        None => Vec::new(),
+    };
+    pieces.push(Piece {
+        name: "bridge",
+        present: Some(link.as_ref().is_some_and(|link| link.is_up())),
+        detail: match &link {
+            Some(link) if link.is_up() => format!("{}, {} ports", link.name, ports.len()),
+            Some(link) => format!("{} is down", link.name),
+            None => config.bridge.to_string(),
+        },
+    });
+    let address = match &link {
+        Some(link) => bridge::has_address(&mut socket, link, config.address)?,
+        None => false,
+    };
+    pieces.push(Piece {
+        name: "address",
+        present: Some(address),
+        detail: config.address.to_string(),
+    });
+    if config.nat {
+        pieces.push(rules(config)?);
+        pieces.push(Piece {
+            name: "forwarding",
+            present: Some(forwarding::is_on()?),
+            detail: "IPv4".to_owned(),
+        });
+    }
+    if dnsmasq::is_wanted(config) {
+        let first = dnsmasq::running()?.into_iter().next();
+        pieces.push(Piece {
+            name: "dnsmasq",
+            present: Some(first.is_some()),
+            detail: first.map_or_else(String::new, |process| format!("process {}", process.pid)),
+        });
+    }
+    let state = sum(&pieces);
+    Ok(Status {
+        state,
+        bridge: config.bridge.to_string(),
+        ports,
+        pieces,
+    })
+}
+
+/// A host may forward for reasons of its own, so that piece alone does not make the network
+/// partly up.
+fn sum(pieces: &[Piece]) -> Whole {
+    let mut own = pieces.iter().filter(|piece| piece.name != "forwarding");
+    if pieces.iter().all(|piece| piece.present != Some(false)) {
+        Whole::Up
+    } else if own.any(|piece| piece.present == Some(true)) {
+        Whole::Partial
+    } else {
+        Whole::Down
+    }
+}
+
+fn rules(config: &Config) -> Result<Piece, Error> {
+    let piece = |present, detail| Piece {
+        name: "firewall",
+        present,
+        detail,
+    };
+    if !effective_uid().is_root() {
+        return Ok(piece(None, "only root can see rules".to_owned()));
+    }
+    let acts = State::read()?.unwrap_or_default().acts;
+    for act in acts {
+        if let Act::Firewall { backend } = act {
+            let present = firewall::is_installed(&backend, config)?;
+            return Ok(piece(Some(present), backend.to_string()));
+        }
+    }
+    Ok(piece(Some(false), String::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(pieces: &[(&'static str, Option<bool>)]) -> Whole {
+        let piece = |&(name, present)| Piece {
+            name,
+            present,
+            detail: String::new(),
+        };
+        sum(&pieces.iter().map(piece).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_sum_of_the_pieces() {
+        assert_eq!(of(&[("bridge", Some(true)), ("firewall", None)]), Whole::Up);
+        assert_eq!(
+            of(&[("bridge", Some(true)), ("dnsmasq", Some(false))]),
+            Whole::Partial
+        );
+        assert_eq!(
+            of(&[("bridge", Some(false)), ("forwarding", Some(true))]),
+            Whole::Down
+        );
+        assert_eq!(
+            of(&[("bridge", Some(false)), ("firewall", None)]),
+            Whole::Down
+        );
+    }
+}

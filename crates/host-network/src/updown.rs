@@ -1,0 +1,227 @@
+//! Setting the network up and taking it down.
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::firewall::{self, Backend};
+use crate::journal::{Act, Journal};
+use crate::{bridge, dnsmasq, forwarding, routes};
+use berth_common::path::NET_CONF;
+use berth_kernel::cred::effective_uid;
+use berth_netlink::Socket;
+use std::path::Path;
+
+/// What was done, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// One line for each change; none if nothing had to be changed.
+    pub changes: Vec<String>,
+    /// What works less well than it could, and what helps.
+    pub warnings: Vec<String>,
+}
+
+/// Sets up what the configuration describes and mends what is missing of it. What a failed
+/// attempt did is undone; what was there before it stays.
+pub fn start(config: &Config) -> Result<Done, Error> {
+    require_root("start")?;
+    let mut journal = Journal::open()?;
+    let mut socket = Socket::open()?;
+    let mut done = Done::default();
+
+    let settings = format!("{config:?}");
+    if !journal.state.acts.is_empty() && journal.state.settings != settings {
+        done.changes
+            .push("the configuration has changed: the former network goes first".into());
+        undo(&mut journal, &mut socket, 0, &mut done)?;
+    }
+    journal.state.settings = settings;
+
+    let here_before = journal.state.acts.len();
+    let attempt = set_up(config, &mut journal, &mut socket, &mut done);
+    if let Err(error) = attempt {
+        let mut errors = vec![error];
+        errors.extend(undo(&mut journal, &mut socket, here_before, &mut done).err());
+        return Err(Error::collect(errors)
+            .err()
+            .unwrap_or_else(|| Error::Refused("the network could not be set up".to_owned())));
+    }
+    journal.save()?;
+    Ok(done)
+}
+
+fn set_up(
+    config: &Config,
+    journal: &mut Journal,
+    socket: &mut Socket,
+    done: &mut Done,
+) -> Result<(), Error> {
+    // Everything that can be refused is refused before anything is made.
+    bridge::find(socket, &config.bridge)?;
+    let taken = routes::taken(socket, config.bridge.as_str())?;
+    routes::refuse_taken(config.address.subnet, &taken, Path::new(NET_CONF))?;
+    let server = match dnsmasq::is_wanted(config) {
+        true => Some(dnsmasq::Server::find()?),
+        false => None,
+    };
+    let backends = firewall::candidates(config.firewall);
+    if config.nat && backends.is_empty() {
+        return Err(Error::Refused(format!(
+            "neither nft nor iptables is installed: install nftables or iptables, or set nat to \
+             false in {NET_CONF}"
+        )));
+    }
+
+    let link = bridge::ensure(socket, config, journal, &mut done.changes)?;
+    bridge::ensure_address(socket, config, &link, journal, &mut done.changes)?;
+    // The rules first: nothing is to be forwarded in the clear, not even for a moment.
+    ensure_firewall(config, &backends, journal, done)?;
+    if config.nat && !forwarding::is_on()? {
+        journal.record(Act::Forwarding {
+            before: forwarding::remember()?,
+        })?;
+        forwarding::switch_on()?;
+        done.changes.push("switched IPv4 forwarding on".to_owned());
+    }
+    if let Some(server) = server {
+        journal.record(Act::Dnsmasq)?;
+        server.ensure(config, &mut done.changes, &mut done.warnings)?;
+    }
+    done.warnings.extend(firewall::obstacles(config));
+    Ok(())
+}
+
+/// The rules stand, in the first place that takes them.
+fn ensure_firewall(
+    config: &Config,
+    backends: &[Backend],
+    journal: &mut Journal,
+    done: &mut Done,
+) -> Result<(), Error> {
+    for backend in recorded_backends(journal) {
+        if firewall::is_installed(&backend, config)? {
+            return Ok(());
+        }
+    }
+    let mut errors = Vec::new();
+    for backend in backends {
+        let act = Act::Firewall {
+            backend: backend.clone(),
+        };
+        journal.record(act.clone())?;
+        match firewall::install(backend, config) {
+            Ok(()) => {
+                done.changes
+                    .push(format!("installed the rules with {backend}"));
+                return Ok(());
+            }
+            Err(error) => {
+                errors.push(error);
+                // Some of the rules may stand; where none can, none can be removed either.
+                let _ = firewall::remove(backend);
+                journal.forget(&act)?;
+            }
+        }
+    }
+    if config.nat {
+        return Error::collect(errors);
+    }
+    done.warnings.extend(errors.iter().map(ToString::to_string));
+    Ok(())
+}
+
+fn recorded_backends(journal: &Journal) -> Vec<Backend> {
+    let backend = |act: &Act| match act {
+        Act::Firewall { backend } => Some(backend.clone()),
+        _ => None,
+    };
+    journal.state.acts.iter().filter_map(backend).collect()
+}
+
+/// Undoes whatever is written down. A bridge that containers are attached to stays, and so does
+/// its address.
+pub fn stop() -> Result<Done, Error> {
+    require_root("stop")?;
+    let mut journal = Journal::open()?;
+    let mut done = Done::default();
+    if !journal.state.acts.is_empty() {
+        undo(&mut journal, &mut Socket::open()?, 0, &mut done)?;
+    }
+    Ok(done)
+}
+
+/// Undoes all acts from the `from`-th on, the last first; goes on past failures and tells them
+/// all. What fails or has to stay remains written down.
+fn undo(
+    journal: &mut Journal,
+    socket: &mut Socket,
+    from: usize,
+    done: &mut Done,
+) -> Result<(), Error> {
+    let mut errors = Vec::new();
+    let acts = journal
+        .state
+        .acts
+        .split_off(from.min(journal.state.acts.len()));
+    journal.state.acts.extend(acts.iter().cloned());
+    for act in acts.iter().rev() {
+        match undo_one(act, socket) {
+            Ok(Undone::Gone(what)) => {
+                done.changes.push(what);
+                errors.extend(journal.forget(act).err());
+            }
+            Ok(Undone::Stays(what)) => done.warnings.extend(what),
+            Err(error) => errors.push(error),
+        }
+    }
+    Error::collect(errors)
+}
+
+enum Undone {
+    Gone(String),
+    Stays(Option<String>),
+}
+
+fn undo_one(act: &Act, socket: &mut Socket) -> Result<Undone, Error> {
+    Ok(Undone::Gone(match act {
+        Act::Bridge { name } => match bridge::remove(socket, name)? {
+            ports if ports.is_empty() => format!("removed the bridge {name}"),
+            ports => {
+                return Ok(Undone::Stays(Some(format!(
+                    "the bridge {name} stays: {} attached ({})",
+                    if ports.len() == 1 {
+                        "one interface is"
+                    } else {
+                        "interfaces are"
+                    },
+                    ports.join(", ")
+                ))));
+            }
+        },
+        Act::Address { bridge, address } => {
+            if !bridge::remove_address(socket, bridge, address)?.is_empty() {
+                return Ok(Undone::Stays(None));
+            }
+            format!("took {address} from {bridge}")
+        }
+        Act::Firewall { backend } => {
+            firewall::remove(backend)?;
+            format!("removed the rules from {backend}")
+        }
+        Act::Forwarding { before } => {
+            forwarding::put_back(before)?;
+            "put IPv4 forwarding back".to_owned()
+        }
+        Act::Dnsmasq => {
+            dnsmasq::stop()?;
+            "stopped dnsmasq".to_owned()
+        }
+    }))
+}
+
+fn require_root(what: &str) -> Result<(), Error> {
+    if effective_uid().is_root() {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "berth-net {what} must be run by root"
+    )))
+}

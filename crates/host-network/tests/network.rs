@@ -1,0 +1,565 @@
+//! `berth-net` with the real kernel, dnsmasq, nft, iptables and DHCP clients.
+
+mod isolated;
+
+use isolated::*;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+#[test]
+fn the_whole_way_with_nftables() {
+    isolated("the_whole_way_with_nftables", || {
+        make_outside();
+        config("domain = \"c.example\"\n");
+        let before = snapshot();
+
+        let started = ok("start");
+        assert!(
+            started.stdout.contains("created the bridge berthbr0"),
+            "{started:?}"
+        );
+        let rules = sh("nft list table ip berth-net");
+        assert!(
+            rules.contains("masquerade comment \"berth-net\""),
+            "{rules}"
+        );
+        assert_eq!(
+            fs::read_to_string("/proc/sys/net/ipv4/ip_forward")
+                .unwrap()
+                .trim(),
+            "1"
+        );
+        let status = berth_net(&["status", "--json"]);
+        assert_eq!(status.code, Some(0), "{status:?}");
+        assert!(status.stdout.contains("\"state\":\"up\""), "{status:?}");
+
+        attach("web", "berthbr0");
+        attach("db", "berthbr0");
+        sh("ip link set veth_db mtu 1400");
+        assert!(
+            succeeds("ip link show berthbr0 | grep -q 'mtu 1500'"),
+            "a port does not change it"
+        );
+        let web = dhcp("web");
+        let db = dhcp("db");
+        assert!(value(&web, "ip").starts_with("10.209.0."), "{web}");
+        assert_ne!(value(&web, "ip"), value(&db, "ip"));
+        assert_eq!(value(&web, "router"), "10.209.0.1");
+        assert_eq!(value(&web, "dns"), "10.209.0.1");
+        assert_eq!(value(&web, "domain"), "c.example");
+        assert!(pings("web", "10.209.0.1"), "the bridge");
+        assert!(pings("web", value(&db, "ip")), "another container");
+        assert!(
+            pings("web", "198.51.100.2"),
+            "the outside, which knows no way back"
+        );
+        let answer = sh("ip netns exec web busybox nslookup db.c.example 10.209.0.1");
+        assert!(answer.contains(value(&db, "ip")), "{answer}");
+
+        let pid = dnsmasq_pid();
+        let owner = sh(&format!("stat -c %U /proc/{pid}"));
+        assert!(
+            ["dnsmasq", "nobody"].contains(&owner.trim()),
+            "dnsmasq runs as {owner}"
+        );
+        let again = ok("start");
+        assert_eq!(again.stdout, "berthbr0 is up already\n");
+        assert_eq!(dnsmasq_pid(), pid, "an idle start does not touch what runs");
+
+        // A stop under running containers leaves them what they stand on.
+        let stopped = ok("stop");
+        assert!(stopped.stderr.contains("berthbr0 stays"), "{stopped:?}");
+        assert!(stopped.stderr.contains("veth_web"), "{stopped:?}");
+        assert!(pings("web", "10.209.0.1") && pings("web", value(&db, "ip")));
+        assert_eq!(berth_net(&["status"]).code, Some(3));
+        ok("start");
+        assert!(
+            pings("web", "198.51.100.2"),
+            "and a start serves them again"
+        );
+        assert_eq!(berth_net(&["status"]).code, Some(0));
+        ok("stop");
+
+        detach("web");
+        detach("db");
+        let stopped = ok("stop");
+        assert!(
+            stopped.stdout.contains("removed the bridge berthbr0"),
+            "{stopped:?}"
+        );
+        assert_same(&before);
+        assert_eq!(ok("stop").stdout, "nothing is up\n");
+        let status = berth_net(&["status"]);
+        assert_eq!(status.code, Some(3));
+        assert!(status.stdout.starts_with("berthbr0: down\n"), "{status:?}");
+    });
+}
+
+#[test]
+fn what_is_missing_is_mended() {
+    isolated("what_is_missing_is_mended", || {
+        let before = snapshot();
+        ok("start");
+        for (damage, piece) in [
+            (format!("kill -9 {}", dnsmasq_pid()), "dnsmasq"),
+            ("nft flush table ip berth-net".to_owned(), "firewall"),
+            ("ip addr flush dev berthbr0".to_owned(), "address"),
+            ("ip link set berthbr0 down".to_owned(), "bridge"),
+            (
+                "echo 0 > /proc/sys/net/ipv4/ip_forward".to_owned(),
+                "forwarding",
+            ),
+        ] {
+            sh(&damage);
+            thread::sleep(Duration::from_millis(50));
+            let status = berth_net(&["status"]);
+            assert_eq!(status.code, Some(3), "{status:?}");
+            let line = status
+                .stdout
+                .lines()
+                .find(|line| line.trim().starts_with(piece));
+            assert!(
+                line.is_some_and(|line| line.contains("missing")),
+                "{piece}: {status:?}"
+            );
+            let mended = ok("start");
+            assert_ne!(mended.stdout, "berthbr0 is up already\n", "{damage}");
+            let status = berth_net(&["status"]);
+            assert_eq!(status.code, Some(0), "after {damage}: {status:?}");
+        }
+        ok("stop");
+        assert_same(&before);
+    });
+}
+
+#[test]
+fn forwarding_is_put_back_with_all_that_hangs_on_it() {
+    isolated("forwarding_is_put_back_with_all_that_hangs_on_it", || {
+        // Settings that switching forwarding off would overwrite.
+        make_outside();
+        sh("cd /proc/sys/net/ipv4/conf
+            echo 0 > all/accept_redirects; echo 1 > up0/forwarding; echo 1 > default/forwarding");
+        let before = snapshot();
+        ok("start");
+        ok("stop");
+        assert_same(&before);
+
+        // A host that forwards already goes on.
+        sh("echo 1 > /proc/sys/net/ipv4/ip_forward");
+        let before = snapshot();
+        ok("start");
+        ok("stop");
+        assert_same(&before);
+
+        // What somebody else has changed since is his.
+        sh("echo 0 > /proc/sys/net/ipv4/ip_forward");
+        ok("start");
+        sh(
+            "echo 0 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv4/conf/up0/forwarding",
+        );
+        let theirs = snapshot();
+        ok("stop");
+        assert_eq!(
+            fs::read_to_string("/proc/sys/net/ipv4/conf/up0/forwarding").unwrap(),
+            "1\n"
+        );
+        assert!(theirs.contains("sysctl: ipv4/ip_forward:0"));
+        assert_eq!(
+            fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap(),
+            "0\n"
+        );
+    });
+}
+
+/// With rules of somebody else that drop everything, as Docker and ufw make them.
+fn with_iptables(program: &str, chosen_by: &str) {
+    make_outside();
+    sh(&format!(
+        "{program} -P FORWARD DROP; {program} -P INPUT DROP
+         {program} -A INPUT -p icmp -m comment --comment 'not berth-net' -j ACCEPT
+         {program} -t nat -A POSTROUTING -s 203.0.113.0/24 -j MASQUERADE"
+    ));
+    config(chosen_by);
+    let before = snapshot();
+    ok("start");
+    let rules = sh(&format!("{program} -S; {program} -t nat -S"));
+    assert_eq!(rules.matches("--comment berth-net ").count(), 6, "{rules}");
+    assert!(
+        !succeeds("nft list table ip berth-net"),
+        "one firewall is enough"
+    );
+    assert_eq!(ok("start").stdout, "berthbr0 is up already\n");
+
+    attach("web", "berthbr0");
+    let web = dhcp("web");
+    assert!(pings("web", "198.51.100.2"), "{rules}");
+    let name = sh("ip netns exec web busybox nslookup web 10.209.0.1");
+    assert!(name.contains(value(&web, "ip")), "{name}");
+    detach("web");
+    ok("stop");
+    assert_same(&before);
+}
+
+#[test]
+fn the_hosts_iptables_legacy_is_found_and_used() {
+    isolated("the_hosts_iptables_legacy_is_found_and_used", || {
+        with_iptables("iptables-legacy", "")
+    });
+}
+
+#[test]
+fn the_hosts_iptables_nft_is_found_and_used() {
+    isolated("the_hosts_iptables_nft_is_found_and_used", || {
+        with_iptables("iptables-nft", "")
+    });
+}
+
+#[test]
+fn iptables_is_used_where_nft_does_not_work() {
+    isolated("iptables_is_used_where_nft_does_not_work", || {
+        // As on a kernel without the ip family of nf_tables: both tools that speak it fail.
+        fs::write(
+            "/run/broken",
+            "#!/bin/sh\necho 'Error: Could not process rule' >&2\nexit 1\n",
+        )
+        .unwrap();
+        sh("chmod +x /run/broken
+            ln -sf /usr/sbin/xtables-legacy-multi /etc/alternatives/iptables
+            mount --bind /run/broken /usr/sbin/nft
+            mount --bind /run/broken /usr/sbin/xtables-nft-multi");
+        make_outside();
+        ok("start");
+        attach("web", "berthbr0");
+        dhcp("web");
+        assert!(pings("web", "198.51.100.2"));
+        let state = fs::read_to_string("/run/berth/net/state.json").unwrap();
+        assert!(
+            !state.contains("\"nft\""),
+            "what did not work is not written down: {state}"
+        );
+        detach("web");
+        ok("stop");
+        let rules = sh("iptables-legacy -S; iptables-legacy -t nat -S");
+        assert!(!rules.contains("berth"), "{rules}");
+    });
+}
+
+#[test]
+fn killed_at_any_moment_a_stop_leaves_nothing() {
+    isolated("killed_at_any_moment_a_stop_leaves_nothing", || {
+        for firewall in ["nft", "iptables"] {
+            config(&format!("firewall = \"{firewall}\"\n"));
+            ok("start");
+            ok("stop");
+            let before = snapshot();
+            let mut written = 0;
+            for millis in (0..120).step_by(3) {
+                let mut child = Command::new(PROGRAM)
+                    .arg("start")
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .expect("berth-net runs");
+                thread::sleep(Duration::from_millis(millis));
+                child.kill().expect("it can be killed");
+                child.wait().expect("it ends");
+                written += u32::from(fs::exists("/run/berth/net/state.json").unwrap());
+                ok("stop");
+                assert_same(&before);
+            }
+            assert!(
+                written > 5,
+                "hardly any of the kills hit it in its middle ({written})"
+            );
+        }
+    });
+}
+
+#[test]
+fn killed_at_any_moment_a_start_completes() {
+    isolated("killed_at_any_moment_a_start_completes", || {
+        let before = snapshot();
+        for millis in (0..90).step_by(9) {
+            for command in ["start", "stop"] {
+                let mut child = Command::new(PROGRAM)
+                    .arg(command)
+                    .stdout(Stdio::null())
+                    .spawn()
+                    .expect("berth-net runs");
+                thread::sleep(Duration::from_millis(millis));
+                child.kill().expect("it can be killed");
+                child.wait().expect("it ends");
+                ok("start");
+                let status = berth_net(&["status"]);
+                assert_eq!(
+                    status.code,
+                    Some(0),
+                    "{command} killed after {millis} ms: {status:?}"
+                );
+            }
+        }
+        ok("stop");
+        assert_same(&before);
+    });
+}
+
+#[test]
+fn a_failure_in_the_middle_undoes_what_was_done() {
+    isolated("a_failure_in_the_middle_undoes_what_was_done", || {
+        fs::write(
+            "/run/broken",
+            "#!/bin/sh\necho 'dnsmasq: no luck' >&2\nexit 2\n",
+        )
+        .unwrap();
+        sh("chmod +x /run/broken && mount --bind /run/broken /usr/sbin/dnsmasq");
+        let before = snapshot();
+        let failed = berth_net(&["start"]);
+        assert_eq!(failed.code, Some(1), "{failed:?}");
+        assert!(failed.stderr.contains("dnsmasq: no luck"), "{failed:?}");
+        assert_same(&before);
+    });
+}
+
+#[test]
+fn a_failed_mending_leaves_what_was_up() {
+    isolated("a_failed_mending_leaves_what_was_up", || {
+        ok("start");
+        fs::write("/run/broken", "#!/bin/sh\nexit 2\n").unwrap();
+        sh("chmod +x /run/broken && mount --bind /run/broken /usr/sbin/dnsmasq");
+        sh(&format!("kill -9 {}", dnsmasq_pid()));
+        assert_eq!(berth_net(&["start"]).code, Some(1));
+        assert!(succeeds(
+            "ip addr show dev berthbr0 | grep -q 10.209.0.1/24"
+        ));
+        assert!(succeeds("nft list table ip berth-net"));
+    });
+}
+
+#[test]
+fn missing_tools_are_named_before_anything_is_made() {
+    isolated("missing_tools_are_named_before_anything_is_made", || {
+        sh(": > /run/nothing");
+        let hide = |path: &str| sh(&format!("mount --bind /run/nothing {path}"));
+        let before = snapshot();
+        hide("/usr/sbin/dnsmasq");
+        let failed = berth_net(&["start"]);
+        assert_eq!(failed.code, Some(1));
+        assert!(failed.stderr.contains("install dnsmasq-base"), "{failed:?}");
+        assert_same(&before);
+        sh("umount /usr/sbin/dnsmasq");
+
+        for tool in ["nft", "xtables-nft-multi", "xtables-legacy-multi"] {
+            hide(&format!("/usr/sbin/{tool}"));
+        }
+        let failed = berth_net(&["start"]);
+        assert_eq!(failed.code, Some(1));
+        assert!(
+            failed.stderr.contains("install nftables or iptables"),
+            "{failed:?}"
+        );
+        assert!(!succeeds("ip link show berthbr0"));
+        // Without NAT no rules are needed where nobody drops.
+        config("nat = false\n");
+        ok("start");
+        assert_eq!(
+            fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap(),
+            "0\n"
+        );
+        attach("web", "berthbr0");
+        assert_eq!(value(&dhcp("web"), "router"), "");
+    });
+}
+
+#[test]
+fn a_taken_network_is_refused_and_the_proposal_works() {
+    isolated("a_taken_network_is_refused_and_the_proposal_works", || {
+        make_outside();
+        sh("ip route add 10.0.0.0/8 via 198.51.100.2");
+        let before = snapshot();
+        let refused = berth_net(&["start"]);
+        assert_eq!(refused.code, Some(1));
+        for word in ["10.209.0.0/24", "10.0.0.0/8", "up0", "/etc/berth/net.toml"] {
+            assert!(refused.stderr.contains(word), "{word}: {refused:?}");
+        }
+        assert_same(&before);
+        let from = refused.stderr.find("address = ").expect("a proposal");
+        let proposal: String = refused.stderr[from..]
+            .split(' ')
+            .take(3)
+            .collect::<Vec<_>>()
+            .join(" ");
+        config(&proposal);
+        ok("start");
+        ok("stop");
+        assert_same(&before);
+
+        // An address alone is taken, too.
+        config("");
+        sh("ip route del 10.0.0.0/8; ip addr add 10.209.0.9/32 dev up0");
+        assert_eq!(berth_net(&["start"]).code, Some(1));
+    });
+}
+
+#[test]
+fn another_name_server_is_lived_with() {
+    isolated("another_name_server_is_lived_with", || {
+        sh("dnsmasq --conf-file=/dev/null --pid-file=/run/other.pid --user=nobody");
+        let other = fs::read_to_string("/run/other.pid").unwrap();
+        let before = snapshot();
+        let started = ok("start");
+        assert!(
+            started.stderr.contains("another name server"),
+            "{started:?}"
+        );
+        attach("web", "berthbr0");
+        let lease = dhcp("web");
+        assert_eq!(value(&lease, "dns"), "10.209.0.1");
+        assert!(pings("web", "10.209.0.1"));
+        detach("web");
+        assert_eq!(ok("start").stdout, "berthbr0 is up already\n");
+        ok("stop");
+        assert_same(&before);
+        assert!(
+            fs::exists(format!("/proc/{}", other.trim())).unwrap(),
+            "the other one lives"
+        );
+    });
+}
+
+#[test]
+fn without_dns_containers_get_the_hosts_servers() {
+    isolated("without_dns_containers_get_the_hosts_servers", || {
+        sh("printf 'nameserver 127.0.0.1\\nnameserver 192.0.2.53\\n' > /etc/resolv.conf");
+        config("dns = false\n");
+        ok("start");
+        attach("web", "berthbr0");
+        assert_eq!(value(&dhcp("web"), "dns"), "192.0.2.53");
+    });
+}
+
+#[test]
+fn a_bridge_of_somebody_else_is_used_and_left() {
+    isolated("a_bridge_of_somebody_else_is_used_and_left", || {
+        // With a port of its owner's, from which it has its address and carrier.
+        sh("ip link add br7 type bridge && ip link set br7 up
+            ip link add port7 type ifb && ip link set port7 master br7 up && sleep 0.1");
+        config("bridge = \"br7\"\n");
+        let before = snapshot();
+        ok("start");
+        attach("web", "br7");
+        dhcp("web");
+        assert!(pings("web", "10.209.0.1"));
+        detach("web");
+        ok("stop");
+        assert_same(&before);
+
+        sh("ip link add plain0 type ifb");
+        config("bridge = \"plain0\"\n");
+        let refused = berth_net(&["start"]);
+        assert_eq!(refused.code, Some(1));
+        assert!(
+            refused.stderr.contains("plain0 is no bridge"),
+            "{refused:?}"
+        );
+    });
+}
+
+#[test]
+fn a_changed_configuration_replaces_the_network() {
+    isolated("a_changed_configuration_replaces_the_network", || {
+        let before = snapshot();
+        ok("start");
+        config("bridge = \"br9\"\naddress = \"10.77.0.1/24\"\nmtu = 1400\n");
+        ok("start");
+        assert!(!succeeds("ip link show berthbr0"));
+        assert!(succeeds("ip link show br9 | grep -q 'mtu 1400'"));
+        attach("web", "br9");
+        assert!(value(&dhcp("web"), "ip").starts_with("10.77.0."));
+        assert!(
+            succeeds("ip link show br9 | grep -q 'mtu 1400'"),
+            "a port does not change it"
+        );
+        detach("web");
+        ok("stop");
+        assert_same(&before);
+    });
+}
+
+#[test]
+fn containers_cannot_misguide_the_host() {
+    isolated("containers_cannot_misguide_the_host", || {
+        ok("start");
+        let mac = fs::read_to_string("/sys/class/net/berthbr0/address").ok();
+        for (key, wanted) in [
+            ("ipv6/conf/berthbr0/disable_ipv6", "1\n"),
+            ("ipv4/conf/berthbr0/accept_redirects", "0\n"),
+            ("ipv4/conf/berthbr0/rp_filter", "1\n"),
+        ] {
+            assert_eq!(
+                fs::read_to_string(format!("/proc/sys/net/{key}")).unwrap(),
+                wanted,
+                "{key}"
+            );
+        }
+        let address = || sh("ip -o link show berthbr0 | grep -o 'link/ether [^ ]*'");
+        let own = address();
+        attach("web", "berthbr0");
+        sh("ip link set veth_web down; ip link set veth_web address 02:00:00:00:00:01 up");
+        assert_eq!(
+            address(),
+            own,
+            "a port's address does not become the bridge's ({mac:?})"
+        );
+    });
+}
+
+#[test]
+fn wrong_use_is_told() {
+    isolated("wrong_use_is_told", || {
+        let before = snapshot();
+        assert_eq!(berth_net(&[]).code, Some(2));
+        assert_eq!(berth_net(&["restart"]).code, Some(2));
+        assert_eq!(berth_net(&["start", "--json"]).code, Some(2));
+        config("nat = true\nbrige = \"x\"\n");
+        let wrong = berth_net(&["start"]);
+        assert_eq!(wrong.code, Some(1));
+        assert!(
+            wrong.stderr.contains("/etc/berth/net.toml:2: "),
+            "{wrong:?}"
+        );
+        assert!(wrong.stderr.contains("brige"), "{wrong:?}");
+        ok("stop");
+        config("");
+        let user = [
+            "--reuid",
+            "65534",
+            "--clear-groups",
+            "--regid",
+            "65534",
+            "--",
+        ];
+        sh(&format!(
+            "cp {PROGRAM} /run/berth-net && chmod 755 /run/berth-net /run"
+        ));
+        for command in ["start", "stop"] {
+            let refused = run(
+                "setpriv",
+                &[&user[..], &["/run/berth-net", command]].concat(),
+            );
+            assert_eq!(refused.code, Some(1), "{refused:?}");
+            assert!(
+                refused.stderr.contains("must be run by root"),
+                "{refused:?}"
+            );
+        }
+        let status = run(
+            "setpriv",
+            &[&user[..], &["/run/berth-net", "status"]].concat(),
+        );
+        assert_eq!(status.code, Some(3), "anybody may look: {status:?}");
+        sh("rm /run/berth-net");
+        assert_same(&before);
+    });
+}
