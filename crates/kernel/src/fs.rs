@@ -588,3 +588,30 @@ pub fn open_regular(path: &Path) -> io::Result<std::fs::File> {
         Err(Errno::EINVAL.into())
     }
 }
+
+/// Names of a directory's entries, without `.` and `..`, at most `max` of them: for those who
+/// remove them and ask again.
+pub fn first_names(dir: BorrowedFd<'_>, max: usize) -> io::Result<Vec<OsString>> {
+    let flags = OpenFlags::O_RDONLY | OpenFlags::O_DIRECTORY;
+    let own = openat2(dir, Path::new("."), flags, 0, Resolve::BENEATH)?;
+    let mut names = Vec::new();
+    for entry in nix::dir::Dir::from_fd(own)?.iter() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+        if names.len() == max {
+            break;
+        }
+    }
+    Ok(names)
+}
+
+/// Waits until the disk has everything of the file system on which an open file lies (syncfs(2)).
+pub fn sync_file_system(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: syncfs(2) takes a number; the descriptor is open while it is borrowed.
+    let result = unsafe { libc::syncfs(fd.as_raw_fd()) };
+    Errno::result(result)?;
+    Ok(())
+}
