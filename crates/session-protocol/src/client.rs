@@ -35,6 +35,9 @@ pub enum LaunchError {
     Refused(String),
     /// The service did not answer within 30 seconds.
     Silent(Uid),
+    /// The caller got this signal before the command was started. Should it have been started
+    /// all the same, the service asks it to end.
+    Interrupted(Signal),
     /// The service ended before the command was started; nothing runs.
     DiedBefore(Uid),
     /// The service ended while the command ran; how it ended, or whether, is not known.
@@ -68,6 +71,9 @@ impl fmt::Display for LaunchError {
                 ANSWER_LIMIT.as_secs(),
                 unit::session_helper(*uid)
             ),
+            Self::Interrupted(signal) => {
+                write!(f, "interrupted by {signal} before the command was started")
+            }
             Self::DiedBefore(uid) => write!(
                 f,
                 "the launch service ended before the command was started (see: systemctl status \
@@ -159,7 +165,12 @@ fn converse(
                 Reply::Refused(reason) => return Err(LaunchError::Refused(reason)),
             }
         }
-        signals.forward(connection)?;
+        while let Some(signal) = signals.take().map_err(Error::io("read a signal"))? {
+            if running.is_none() {
+                return Err(LaunchError::Interrupted(signal));
+            }
+            send_unless_closed(connection, &Request::Signal(signal).to_frame(), &[])?;
+        }
     }
 }
 
@@ -218,14 +229,9 @@ impl ForwardedSignals {
         })
     }
 
-    fn forward(&mut self, connection: &Connection) -> Result<(), LaunchError> {
-        while let Some(number) = self.queue.take().map_err(Error::io("read a signal"))? {
-            let Ok(signal) = Signal::try_from(number) else {
-                continue;
-            };
-            send_unless_closed(connection, &Request::Signal(signal).to_frame(), &[])?;
-        }
-        Ok(())
+    fn take(&mut self) -> io::Result<Option<Signal>> {
+        let number = self.queue.take()?;
+        Ok(number.and_then(|number| Signal::try_from(number).ok()))
     }
 }
 
@@ -238,6 +244,7 @@ impl Drop for ForwardedSignals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::pthread::{pthread_kill, pthread_self};
     use std::fs::File;
 
     /// What a client gets from a service that behaves like `service`.
@@ -293,6 +300,41 @@ mod tests {
             say(&service, Reply::Started { pid: 5 });
         });
         assert!(matches!(after, Err(LaunchError::DiedAfter { pid: 5, .. })));
+    }
+
+    #[test]
+    fn signals_are_forwarded_once_the_command_runs() {
+        let caller = pthread_self();
+        let exit = against(move |service| {
+            service.recv().unwrap();
+            say(&service, Reply::Started { pid: 5 });
+            // Caught by the caller at the earliest after it has blocked the signal, which it
+            // does before it speaks; it may not have read the reply yet.
+            std::thread::sleep(Duration::from_millis(50));
+            pthread_kill(caller, Signal::SIGTERM).unwrap();
+            let (frame, _) = service.recv().unwrap().unwrap();
+            let signal = Request::from_frame(frame).unwrap();
+            assert_eq!(signal, Request::Signal(Signal::SIGTERM));
+            say(&service, Reply::Exited(Exit::Signal(15)));
+        });
+        assert_eq!(exit.unwrap(), Exit::Signal(15));
+        let mut mask = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, None, Some(&mut mask)).unwrap();
+        assert!(!mask.contains(Signal::SIGTERM), "the mask is as it was");
+    }
+
+    #[test]
+    fn a_signal_ends_the_wait_for_a_silent_service() {
+        let caller = pthread_self();
+        let result = against(move |service| {
+            service.recv().unwrap();
+            pthread_kill(caller, Signal::SIGINT).unwrap();
+            assert!(service.recv().unwrap().is_none());
+        });
+        assert!(matches!(
+            result,
+            Err(LaunchError::Interrupted(Signal::SIGINT))
+        ));
     }
 
     #[test]
