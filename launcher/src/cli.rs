@@ -65,9 +65,9 @@ pub struct Create {
     /// What to put into it: busybox, or none for a configuration only
     #[arg(short, long, default_value = "busybox")]
     pub template: String,
-    /// The configuration to begin with (default: ~/.config/lxc/default.conf, or Berth's own)
-    #[arg(short = 'f', long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    /// The statically linked busybox to put into it (default: the host's)
+    #[arg(long, value_name = "FILE")]
+    pub busybox_path: Option<PathBuf>,
 }
 
 /// Arguments of start.

@@ -7,16 +7,15 @@
 
 pub mod cli;
 pub mod commands;
-
+pub mod create;
 pub mod default_config;
-
+pub mod destroy;
 pub mod error;
 pub mod exec;
-
 pub mod mapped;
 pub mod monitor;
 pub mod place;
 pub mod start;
 pub mod state;
-
+pub mod template;
 pub mod time;

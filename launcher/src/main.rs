@@ -1,0 +1,363 @@
+//! `berth`, the command that people type.
+#![forbid(unsafe_code)]
+
+use std::io::{IsTerminal, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use berth::cli::{self, Cli, Verb};
+use berth::commands::start::{Where, needs_launch, through_launch_socket};
+use berth::commands::stop::Stopped;
+use berth::commands::{VERB_PATIENCE, autostart, enable, info, list, recover, start, stop};
+use berth::error::{Error, Result};
+use berth::exec;
+use berth::place::Place;
+use berth::state::{Runtime, State};
+use berth::time;
+use berth_common::{ContainerName, exit};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            // Nobody may be listening; the code says it all the same.
+            let _ = writeln!(std::io::stderr(), "berth: {error}");
+            error.exit_code().into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<u8> {
+    let place = || Place::own(cli.lxcpath.as_deref());
+    match &cli.verb {
+        Verb::Create(options) => create(&place()?, options),
+        Verb::Start(options) => start_verb(&cli, &place()?, options),
+        Verb::Stop(options) => stop_verb(&place()?, options),
+        Verb::Restart(options) => restart(&cli, &place()?, options),
+        Verb::Attach(options) => exec::run(&place()?, &options.name, exec::Options::default()),
+        Verb::Exec(options) => exec_verb(&place()?, options),
+        Verb::Ls(options) => list_verb(&place()?, options.json),
+        Verb::Info(options) => info_verb(&place()?, options),
+        Verb::Destroy(options) => destroy(&place()?, options),
+        Verb::Enable(options) => report_enabled(enable::enable(&place()?, &options.name)?),
+        Verb::Disable(options) => report_enabled(enable::disable(&place()?, &options.name)?),
+        Verb::Autostart(options) => autostart_verb(&cli, &place()?, options),
+        Verb::Grant(_) | Verb::Grants(_) | Verb::Revoke(_) => Ok(1),
+    }
+}
+
+/// Prints a line for a person; data go through [`out`].
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Prints data. A reader that has gone (`| head`) is no error.
+fn out(line: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Error::os("write to standard output", error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::other(format!("cannot write JSON: {error}")))?;
+    out(&text)
+}
+
+fn create(place: &Place, options: &cli::Create) -> Result<u8> {
+    let created = berth::create::create(&berth::create::CreateOptions {
+        owner: place.owner.clone(),
+        lxcpath: place.lxcpath.clone(),
+        name: options.name.clone(),
+        template: options.template.clone(),
+        busybox: options.busybox_path.clone(),
+    })?;
+    for hint in &created.hints {
+        tell(&format!("berth: {hint}"));
+    }
+    out(&format!("{} made in {}", options.name, created.dir.display()))?;
+    Ok(exit::OK)
+}
+
+fn start_verb(cli: &Cli, place: &Place, options: &cli::Start) -> Result<u8> {
+    let wanted = if options.here { Where::Here } else { Where::Lasting };
+    place.require(&options.name)?;
+    if needs_launch(wanted)? {
+        return launch(cli, &["start", options.name.as_str()]);
+    }
+    for warning in start::start(place, &options.name)? {
+        tell(&format!("berth: {warning}"));
+    }
+    Ok(exit::OK)
+}
+
+/// Runs this very command again, in the lasting cgroup.
+fn launch(cli: &Cli, arguments: &[&str]) -> Result<u8> {
+    let lxcpath = match &cli.lxcpath {
+        None => None,
+        Some(path) => Some(path.to_str().ok_or_else(|| {
+            Error::other("the path given by --lxcpath is not UTF-8")
+        })?),
+    };
+    let mut all: Vec<&str> = lxcpath.map_or_else(Vec::new, |path| vec!["--lxcpath", path]);
+    all.extend(arguments);
+    through_launch_socket(&all)
+}
+
+fn grace(options: &cli::Stop) -> Duration {
+    if options.kill { Duration::ZERO } else { Duration::from_secs(options.timeout) }
+}
+
+fn stop_verb(place: &Place, options: &cli::Stop) -> Result<u8> {
+    report_stopped(&options.name, stop::stop(place, &options.name, Some(grace(options)))?, options);
+    Ok(exit::OK)
+}
+
+fn report_stopped(name: &ContainerName, stopped: Stopped, options: &cli::Stop) {
+    match stopped {
+        Stopped::InOrder => {}
+        Stopped::Killed if options.kill => {}
+        Stopped::Killed => {
+            tell(&format!("berth: {name} did not stop in {} s and was killed", options.timeout));
+        }
+        Stopped::WasAborted => {
+            tell(&format!("berth: {name} had been aborted; its remains are removed"));
+        }
+    }
+}
+
+fn restart(cli: &Cli, place: &Place, options: &cli::Stop) -> Result<u8> {
+    match stop::stop(place, &options.name, Some(grace(options))) {
+        Ok(stopped) => report_stopped(&options.name, stopped, options),
+        Err(Error::NotRunning { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    start_verb(cli, place, &cli::Start { name: options.name.clone(), here: false })
+}
+
+fn exec_verb(place: &Place, options: &cli::Exec) -> Result<u8> {
+    if let Some(wrong) = options.env.iter().find(|entry| !entry.contains('=')) {
+        return Err(Error::Code {
+            code: exit::USAGE,
+            text: format!("--env wants NAME=VALUE, not “{wrong}”"),
+        });
+    }
+    let options_inside = exec::Options {
+        argv: options.command.iter().cloned().map(OsStringExt::into_vec).collect(),
+        environment: options.env.iter().map(|entry| entry.clone().into_bytes()).collect(),
+        cwd: options
+            .cwd
+            .as_ref()
+            .map_or_else(Vec::new, |cwd| cwd.as_os_str().as_bytes().to_vec()),
+    };
+    exec::run(place, &options.name, options_inside)
+}
+
+fn list_verb(place: &Place, as_json: bool) -> Result<u8> {
+    let lines = list::list(place)?;
+    if as_json {
+        json(&lines)?;
+        return Ok(exit::OK);
+    }
+    if lines.is_empty() {
+        tell("no containers yet; make one with: berth create NAME");
+        return Ok(exit::OK);
+    }
+    let mut table =
+        vec![["NAME", "STATE", "PID", "IPV4", "BOOT"].map(str::to_owned)];
+    for line in &lines {
+        let addresses: Vec<String> = line.ipv4.iter().map(ToString::to_string).collect();
+        table.push([
+            line.name.clone(),
+            line.state.word().to_owned(),
+            line.pid.map_or_else(dash, |pid| pid.to_string()),
+            if addresses.is_empty() { dash() } else { addresses.join(", ") },
+            if line.autostart { "yes".to_owned() } else { dash() },
+        ]);
+    }
+    print_table(&table)?;
+    for line in &lines {
+        if let Some(problem) = &line.problem {
+            tell(&format!("berth: {}: {problem}", line.name));
+        }
+    }
+    Ok(exit::OK)
+}
+
+fn dash() -> String {
+    "-".to_owned()
+}
+
+fn print_table<const N: usize>(rows: &[[String; N]]) -> Result<()> {
+    let width = |column: usize| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    for row in rows {
+        let line: String = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:<width$}  "))
+            .collect();
+        out(line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn info_verb(place: &Place, options: &cli::Info) -> Result<u8> {
+    let info = info::info(place, &options.name)?;
+    if options.json {
+        json(&info)?;
+        return Ok(exit::OK);
+    }
+    let mut rows: Vec<[String; 2]> = Vec::new();
+    let mut row = |label: &str, value: String| rows.push([format!("{label}:"), value]);
+    row("Name", info.line.name.clone());
+    row("State", info.line.state.word().to_owned());
+    row("Directory", info.directory.display().to_string());
+    row("Starts at boot", if info.line.autostart { "yes" } else { "no" }.to_owned());
+    if let Some(pid) = info.line.pid {
+        row("Init", pid.to_string());
+    }
+    if let Some(pid) = info.monitor {
+        row("Monitor", pid.to_string());
+    }
+    if let Some(since) = info.since {
+        let age = time::duration(berth::state::now().saturating_sub(since));
+        row("Running since", format!("{} ({age})", time::utc(since)));
+    }
+    for address in &info.line.ipv4 {
+        row("IPv4", address.to_string());
+    }
+    for address in &info.line.ipv6 {
+        row("IPv6", address.to_string());
+    }
+    for nic in &info.nics {
+        let bridge = if nic.bridge.is_empty() { "no bridge" } else { &nic.bridge };
+        row("Interface", format!("{}, on the host {} ({bridge})", nic.name, nic.host));
+    }
+    if let Some(cgroup) = &info.cgroup {
+        row("Cgroup", cgroup.clone());
+    }
+    if let Some(memory) = info.memory {
+        let peak = info.memory_peak.map(|peak| format!(", at most {}", time::bytes(peak)));
+        row("Memory", time::bytes(memory) + &peak.unwrap_or_default());
+    }
+    if let Some(cpu) = info.cpu_usec {
+        row("Processor time", format!("{:.2} s", cpu as f64 / 1e6));
+    }
+    if let Some(processes) = info.processes {
+        row("Processes", processes.to_string());
+    }
+    if let (Some(last), false) = (&info.last_exit, info.line.state == State::Running) {
+        row("Last ended", format!("{} ({})", time::utc(last.at), last.how));
+    }
+    print_table(&rows)?;
+    if let Some(problem) = &info.line.problem {
+        tell(&format!("berth: {problem}"));
+    }
+    Ok(exit::OK)
+}
+
+fn destroy(place: &Place, options: &cli::Destroy) -> Result<u8> {
+    let name = &options.name;
+    place.require(name)?;
+    if !options.force && !confirmed(name)? {
+        return Ok(exit::FAILED);
+    }
+    if options.force {
+        match stop::stop(place, name, Some(stop::DEFAULT_GRACE)) {
+            Ok(_) | Err(Error::NotRunning { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let runtime = Runtime::new(place.runtime_dir(name));
+    let destroyed = berth::destroy::destroy(&place.owner, &place.lxcpath, name, || {
+        match runtime.state()? {
+            (State::Stopped, _) => Ok(()),
+            (State::Aborted, Some(record)) => {
+                let lock = runtime.lock_for_verb(VERB_PATIENCE)?;
+                recover::recover(&runtime, &record, &lock)
+            }
+            (state, _) => Err(Error::other(format!(
+                "container “{name}” is {}: stop it first (berth stop {name}), or: berth destroy \
+                 --force {name}",
+                state.word()
+            ))),
+        }
+    })?;
+    runtime.remove();
+    for hint in &destroyed.hints {
+        tell(&format!("berth: {hint}"));
+    }
+    Ok(exit::OK)
+}
+
+fn confirmed(name: &ContainerName) -> Result<bool> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err(Error::other(format!(
+            "“{name}” and all its files would be removed; without a terminal to ask, that needs \
+             --force"
+        )));
+    }
+    let mut stderr = std::io::stderr();
+    let _ = write!(stderr, "Remove container “{name}” and all its files? [y/N] ");
+    let _ = stderr.flush();
+    let mut answer = String::new();
+    stdin.read_line(&mut answer).map_err(|error| Error::os("read the answer", error))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn report_enabled(enabled: enable::Enabled) -> Result<u8> {
+    for line in &enabled.done {
+        out(line)?;
+    }
+    match enabled.missing {
+        None => Ok(exit::OK),
+        Some(missing) => Err(Error::other(missing)),
+    }
+}
+
+fn autostart_verb(cli: &Cli, place: &Place, options: &cli::Autostart) -> Result<u8> {
+    use berth_autostart::{Direction, Group, Limits, Selection, plan, run};
+    let stops = options.shutdown || options.kill;
+    if !stops && !options.list && needs_launch(Where::Lasting)? {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        return through_launch_socket(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    let _ = cli;
+    let (containers, broken) = autostart::containers(place)?;
+    let selection = Selection {
+        groups: options.groups.iter().flat_map(|list| Group::parse_list(list)).collect(),
+        all: options.all,
+        ignore_auto: options.ignore_auto,
+    };
+    let direction = if stops { Direction::Shutdown } else { Direction::Start };
+    let plan = plan(&containers, &selection, direction);
+    for (name, why) in &broken {
+        tell(&format!("berth: {name} cannot be judged: {why}"));
+    }
+    if options.list {
+        for line in plan.list() {
+            out(&line)?;
+        }
+        return Ok(exit::OK);
+    }
+    let seconds = if options.kill { 0 } else { options.timeout };
+    let limits = Limits {
+        stop_timeout: Some(Duration::from_secs(seconds)),
+        total: options.total.map(Duration::from_secs),
+        ..Limits::default()
+    };
+    let mut progress =
+        |entry: &berth_autostart::Entry| tell(&format!("{}: {}", entry.name, entry.outcome));
+    let mut jobs = autostart::Jobs::new(place, &mut progress);
+    Ok(run(&plan, &limits, &mut jobs).exit_status())
+}
+
