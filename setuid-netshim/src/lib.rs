@@ -1,2 +1,20 @@
 //! The setuid NIC helper: one veth on a bridge, within a quota.
+//!
+//! The kernel is the ledger: a NIC counts for the user whose uid is in its host name, as long as
+//! it is a port of the bridge, which only somebody with CAP_NET_ADMIN in the host can make it.
+//! What is pure (command line, quota file, names, judgement) is separate from what acts, and
+//! [`request::serve`] reads top to bottom as the order of acts.
 #![forbid(unsafe_code)]
+
+pub mod audit;
+pub mod caller;
+pub mod invocation;
+pub mod ledger;
+pub mod neutral;
+pub mod ports;
+pub mod refusal;
+pub mod request;
+pub mod target;
+pub mod usernet;
+
+pub use refusal::Refusal;

@@ -10,6 +10,7 @@ pub mod mount;
 pub mod netlink_socket;
 pub mod ns;
 pub mod process;
+pub mod random;
 pub mod signal;
 pub mod sock;
 pub mod tty;
