@@ -65,12 +65,19 @@ impl Error {
 
     /// An operation on a file that failed.
     pub fn file(what: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::File { what, path: path.to_owned(), source }
+        Self::File {
+            what,
+            path: path.to_owned(),
+            source,
+        }
     }
 
     /// An operation without a file that failed.
     pub fn os(what: impl Into<String>, source: impl Into<io::Error>) -> Self {
-        Self::Os { what: what.into(), source: source.into() }
+        Self::Os {
+            what: what.into(),
+            source: source.into(),
+        }
     }
 
     /// The program's exit code for it.
@@ -89,7 +96,11 @@ impl fmt::Display for Error {
                 write!(f, "cannot {what} {}: {}", path.display(), Plain(source))
             }
             Self::Os { what, source } => write!(f, "cannot {what}: {}", Plain(source)),
-            Self::NoSuchContainer { name, lxcpath, nearest } => {
+            Self::NoSuchContainer {
+                name,
+                lxcpath,
+                nearest,
+            } => {
                 write!(f, "there is no container “{name}” in {}", lxcpath.display())?;
                 match nearest {
                     Some(nearest) => write!(f, "; did you mean “{nearest}”?"),

@@ -38,12 +38,18 @@ pub struct Options {
 /// Runs a command in a running container and returns its exit code as a shell counts. The
 /// command has a terminal of its own if standard input is one.
 pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> {
-    let failed = |error: Error| Error::Code { code: exit::RUN_FAILED, text: error.to_string() };
+    let failed = |error: Error| Error::Code {
+        code: exit::RUN_FAILED,
+        text: error.to_string(),
+    };
     place.require(name).map_err(failed)?;
     let runtime = Runtime::new(place.runtime_dir(name));
     let (state, _) = runtime.state().map_err(failed)?;
     if state != State::Running {
-        return Err(failed(Error::NotRunning { name: name.clone(), state: state.word() }));
+        return Err(failed(Error::NotRunning {
+            name: name.clone(),
+            state: state.word(),
+        }));
     }
     let monitor = Connection::connect(&runtime.socket())
         .map_err(|error| failed(Error::os("reach the container's monitor", error)))?;
@@ -59,16 +65,25 @@ pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> 
         }
     }
     environment.extend(options.environment);
-    let request =
-        ExecRequest { argv: options.argv, environment, cwd: options.cwd, terminal };
+    let request = ExecRequest {
+        argv: options.argv,
+        environment,
+        cwd: options.cwd,
+        terminal,
+    };
     let frame = Request::Exec(request, Vec::new()).frame();
     let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
     let streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
     let fds: &[BorrowedFd<'_>] = if terminal { &[] } else { &streams };
-    let watched =
-        [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGWINCH];
-    let mut signals = SignalQueue::new(&watched)
-        .map_err(|error| failed(Error::os("watch signals", error)))?;
+    let watched = [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGWINCH,
+    ];
+    let mut signals =
+        SignalQueue::new(&watched).map_err(|error| failed(Error::os("watch signals", error)))?;
     monitor
         .send(&frame, fds)
         .map_err(|error| failed(Error::other(format!("cannot ask the monitor: {error}"))))?;
@@ -77,7 +92,14 @@ pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> 
             if !tty::is_master(master.as_fd()) {
                 return Err(failed(Error::other("the container's terminal is none")));
             }
-            proxy(&monitor, master, stdin.as_fd(), stdout.as_fd(), &mut signals).map_err(failed)
+            proxy(
+                &monitor,
+                master,
+                stdin.as_fd(),
+                stdout.as_fd(),
+                &mut signals,
+            )
+            .map_err(failed)
         }
         Answer::Started(None) => relay(&monitor, &mut signals).map_err(failed),
         other => ended(other),
@@ -246,7 +268,9 @@ fn copy_output(master: &OwnedFd, output: BorrowedFd<'_>) -> bool {
 fn has_output(master: &OwnedFd) -> bool {
     let mut fds = [PollFd::new(master.as_fd(), PollFlags::POLLIN)];
     poll(&mut fds, PollTimeout::ZERO).is_ok()
-        && fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLIN))
+        && fds[0]
+            .revents()
+            .is_some_and(|events| events.contains(PollFlags::POLLIN))
 }
 
 /// A caller who does not listen any more is no error of the command's.
@@ -276,5 +300,7 @@ fn is_ready(fd: &PollFd<'_>) -> bool {
 }
 
 fn next_signal(signals: &mut SignalQueue) -> Result<Option<i32>> {
-    signals.take().map_err(|error| Error::os("read signals", error))
+    signals
+        .take()
+        .map_err(|error| Error::os("read signals", error))
 }

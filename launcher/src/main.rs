@@ -80,12 +80,20 @@ fn create(place: &Place, options: &cli::Create) -> Result<u8> {
     for hint in &created.hints {
         tell(&format!("berth: {hint}"));
     }
-    out(&format!("{} made in {}", options.name, created.dir.display()))?;
+    out(&format!(
+        "{} made in {}",
+        options.name,
+        created.dir.display()
+    ))?;
     Ok(exit::OK)
 }
 
 fn start_verb(cli: &Cli, place: &Place, options: &cli::Start) -> Result<u8> {
-    let wanted = if options.here { Where::Here } else { Where::Lasting };
+    let wanted = if options.here {
+        Where::Here
+    } else {
+        Where::Lasting
+    };
     place.require(&options.name)?;
     if needs_launch(wanted)? {
         return launch(cli, &["start", options.name.as_str()]);
@@ -100,9 +108,10 @@ fn start_verb(cli: &Cli, place: &Place, options: &cli::Start) -> Result<u8> {
 fn launch(cli: &Cli, arguments: &[&str]) -> Result<u8> {
     let lxcpath = match &cli.lxcpath {
         None => None,
-        Some(path) => Some(path.to_str().ok_or_else(|| {
-            Error::other("the path given by --lxcpath is not UTF-8")
-        })?),
+        Some(path) => Some(
+            path.to_str()
+                .ok_or_else(|| Error::other("the path given by --lxcpath is not UTF-8"))?,
+        ),
     };
     let mut all: Vec<&str> = lxcpath.map_or_else(Vec::new, |path| vec!["--lxcpath", path]);
     all.extend(arguments);
@@ -110,11 +119,19 @@ fn launch(cli: &Cli, arguments: &[&str]) -> Result<u8> {
 }
 
 fn grace(options: &cli::Stop) -> Duration {
-    if options.kill { Duration::ZERO } else { Duration::from_secs(options.timeout) }
+    if options.kill {
+        Duration::ZERO
+    } else {
+        Duration::from_secs(options.timeout)
+    }
 }
 
 fn stop_verb(place: &Place, options: &cli::Stop) -> Result<u8> {
-    report_stopped(&options.name, stop::stop(place, &options.name, Some(grace(options)))?, options);
+    report_stopped(
+        &options.name,
+        stop::stop(place, &options.name, Some(grace(options)))?,
+        options,
+    );
     Ok(exit::OK)
 }
 
@@ -123,10 +140,15 @@ fn report_stopped(name: &ContainerName, stopped: Stopped, options: &cli::Stop) {
         Stopped::InOrder => {}
         Stopped::Killed if options.kill => {}
         Stopped::Killed => {
-            tell(&format!("berth: {name} did not stop in {} s and was killed", options.timeout));
+            tell(&format!(
+                "berth: {name} did not stop in {} s and was killed",
+                options.timeout
+            ));
         }
         Stopped::WasAborted => {
-            tell(&format!("berth: {name} had been aborted; its remains are removed"));
+            tell(&format!(
+                "berth: {name} had been aborted; its remains are removed"
+            ));
         }
     }
 }
@@ -137,7 +159,14 @@ fn restart(cli: &Cli, place: &Place, options: &cli::Stop) -> Result<u8> {
         Err(Error::NotRunning { .. }) => {}
         Err(error) => return Err(error),
     }
-    start_verb(cli, place, &cli::Start { name: options.name.clone(), here: false })
+    start_verb(
+        cli,
+        place,
+        &cli::Start {
+            name: options.name.clone(),
+            here: false,
+        },
+    )
 }
 
 fn exec_verb(place: &Place, options: &cli::Exec) -> Result<u8> {
@@ -148,8 +177,17 @@ fn exec_verb(place: &Place, options: &cli::Exec) -> Result<u8> {
         });
     }
     let options_inside = exec::Options {
-        argv: options.command.iter().cloned().map(OsStringExt::into_vec).collect(),
-        environment: options.env.iter().map(|entry| entry.clone().into_bytes()).collect(),
+        argv: options
+            .command
+            .iter()
+            .cloned()
+            .map(OsStringExt::into_vec)
+            .collect(),
+        environment: options
+            .env
+            .iter()
+            .map(|entry| entry.clone().into_bytes())
+            .collect(),
         cwd: options
             .cwd
             .as_ref()
@@ -168,16 +206,23 @@ fn list_verb(place: &Place, as_json: bool) -> Result<u8> {
         tell("no containers yet; make one with: berth create NAME");
         return Ok(exit::OK);
     }
-    let mut table =
-        vec![["NAME", "STATE", "PID", "IPV4", "BOOT"].map(str::to_owned)];
+    let mut table = vec![["NAME", "STATE", "PID", "IPV4", "BOOT"].map(str::to_owned)];
     for line in &lines {
         let addresses: Vec<String> = line.ipv4.iter().map(ToString::to_string).collect();
         table.push([
             line.name.clone(),
             line.state.word().to_owned(),
             line.pid.map_or_else(dash, |pid| pid.to_string()),
-            if addresses.is_empty() { dash() } else { addresses.join(", ") },
-            if line.autostart { "yes".to_owned() } else { dash() },
+            if addresses.is_empty() {
+                dash()
+            } else {
+                addresses.join(", ")
+            },
+            if line.autostart {
+                "yes".to_owned()
+            } else {
+                dash()
+            },
         ]);
     }
     print_table(&table)?;
@@ -195,7 +240,10 @@ fn dash() -> String {
 
 fn print_table<const N: usize>(rows: &[[String; N]]) -> Result<()> {
     let width = |column: usize| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or_default()
     };
     let widths: [usize; N] = std::array::from_fn(width);
     for row in rows {
@@ -220,7 +268,10 @@ fn info_verb(place: &Place, options: &cli::Info) -> Result<u8> {
     row("Name", info.line.name.clone());
     row("State", info.line.state.word().to_owned());
     row("Directory", info.directory.display().to_string());
-    row("Starts at boot", if info.line.autostart { "yes" } else { "no" }.to_owned());
+    row(
+        "Starts at boot",
+        if info.line.autostart { "yes" } else { "no" }.to_owned(),
+    );
     if let Some(pid) = info.line.pid {
         row("Init", pid.to_string());
     }
@@ -238,14 +289,23 @@ fn info_verb(place: &Place, options: &cli::Info) -> Result<u8> {
         row("IPv6", address.to_string());
     }
     for nic in &info.nics {
-        let bridge = if nic.bridge.is_empty() { "no bridge" } else { &nic.bridge };
-        row("Interface", format!("{}, on the host {} ({bridge})", nic.name, nic.host));
+        let bridge = if nic.bridge.is_empty() {
+            "no bridge"
+        } else {
+            &nic.bridge
+        };
+        row(
+            "Interface",
+            format!("{}, on the host {} ({bridge})", nic.name, nic.host),
+        );
     }
     if let Some(cgroup) = &info.cgroup {
         row("Cgroup", cgroup.clone());
     }
     if let Some(memory) = info.memory {
-        let peak = info.memory_peak.map(|peak| format!(", at most {}", time::bytes(peak)));
+        let peak = info
+            .memory_peak
+            .map(|peak| format!(", at most {}", time::bytes(peak)));
         row("Memory", time::bytes(memory) + &peak.unwrap_or_default());
     }
     if let Some(cpu) = info.cpu_usec {
@@ -255,7 +315,10 @@ fn info_verb(place: &Place, options: &cli::Info) -> Result<u8> {
         row("Processes", processes.to_string());
     }
     if let (Some(last), false) = (&info.last_exit, info.line.state == State::Running) {
-        row("Last ended", format!("{} ({})", time::utc(last.at), last.how));
+        row(
+            "Last ended",
+            format!("{} ({})", time::utc(last.at), last.how),
+        );
     }
     print_table(&rows)?;
     if let Some(problem) = &info.line.problem {
@@ -277,19 +340,19 @@ fn destroy(place: &Place, options: &cli::Destroy) -> Result<u8> {
         }
     }
     let runtime = Runtime::new(place.runtime_dir(name));
-    let destroyed = berth::destroy::destroy(&place.owner, &place.lxcpath, name, || {
-        match runtime.state()? {
-            (State::Stopped, _) => Ok(()),
-            (State::Aborted, Some(record)) => {
-                let lock = runtime.lock_for_verb(VERB_PATIENCE)?;
-                recover::recover(&runtime, &record, &lock)
-            }
-            (state, _) => Err(Error::other(format!(
-                "container “{name}” is {}: stop it first (berth stop {name}), or: berth destroy \
-                 --force {name}",
-                state.word()
-            ))),
+    let destroyed = berth::destroy::destroy(&place.owner, &place.lxcpath, name, || match runtime
+        .state()?
+    {
+        (State::Stopped, _) => Ok(()),
+        (State::Aborted, Some(record)) => {
+            let lock = runtime.lock_for_verb(VERB_PATIENCE)?;
+            recover::recover(&runtime, &record, &lock)
         }
+        (state, _) => Err(Error::other(format!(
+            "container “{name}” is {}: stop it first (berth stop {name}), or: berth destroy \
+                 --force {name}",
+            state.word()
+        ))),
     })?;
     runtime.remove();
     for hint in &destroyed.hints {
@@ -307,10 +370,15 @@ fn confirmed(name: &ContainerName) -> Result<bool> {
         )));
     }
     let mut stderr = std::io::stderr();
-    let _ = write!(stderr, "Remove container “{name}” and all its files? [y/N] ");
+    let _ = write!(
+        stderr,
+        "Remove container “{name}” and all its files? [y/N] "
+    );
     let _ = stderr.flush();
     let mut answer = String::new();
-    stdin.read_line(&mut answer).map_err(|error| Error::os("read the answer", error))?;
+    stdin
+        .read_line(&mut answer)
+        .map_err(|error| Error::os("read the answer", error))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
@@ -334,11 +402,19 @@ fn autostart_verb(cli: &Cli, place: &Place, options: &cli::Autostart) -> Result<
     let _ = cli;
     let (containers, broken) = autostart::containers(place)?;
     let selection = Selection {
-        groups: options.groups.iter().flat_map(|list| Group::parse_list(list)).collect(),
+        groups: options
+            .groups
+            .iter()
+            .flat_map(|list| Group::parse_list(list))
+            .collect(),
         all: options.all,
         ignore_auto: options.ignore_auto,
     };
-    let direction = if stops { Direction::Shutdown } else { Direction::Start };
+    let direction = if stops {
+        Direction::Shutdown
+    } else {
+        Direction::Start
+    };
     let plan = plan(&containers, &selection, direction);
     for (name, why) in &broken {
         tell(&format!("berth: {name} cannot be judged: {why}"));
@@ -360,4 +436,3 @@ fn autostart_verb(cli: &Cli, place: &Place, options: &cli::Autostart) -> Result<
     let mut jobs = autostart::Jobs::new(place, &mut progress);
     Ok(run(&plan, &limits, &mut jobs).exit_status())
 }
-

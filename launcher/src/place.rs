@@ -34,10 +34,15 @@ impl Place {
         let default = default_lxcpath(&owner);
         let lxcpath = match lxcpath {
             None => default.clone(),
-            Some(given) => std::path::absolute(given)
-                .map_err(|error| Error::file("resolve", given, error))?,
+            Some(given) => {
+                std::path::absolute(given).map_err(|error| Error::file("resolve", given, error))?
+            }
         };
-        Ok(Self { default_lxcpath: lxcpath == default, owner, lxcpath })
+        Ok(Self {
+            default_lxcpath: lxcpath == default,
+            owner,
+            lxcpath,
+        })
     }
 
     /// A container's directory.
@@ -60,8 +65,15 @@ impl Place {
         if self.exists(name) {
             return Ok(());
         }
-        let nearest = self.names().ok().and_then(|names| nearest(name.as_str(), &names));
-        Err(Error::NoSuchContainer { name: name.clone(), lxcpath: self.lxcpath.clone(), nearest })
+        let nearest = self
+            .names()
+            .ok()
+            .and_then(|names| nearest(name.as_str(), &names));
+        Err(Error::NoSuchContainer {
+            name: name.clone(),
+            lxcpath: self.lxcpath.clone(),
+            nearest,
+        })
     }
 
     /// The names of all containers, sorted. An lxcpath that does not exist holds none.
@@ -73,7 +85,10 @@ impl Place {
         let mut names = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|error| Error::file("list", &self.lxcpath, error))?;
-            let parsed = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            let parsed = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok());
             names.extend(parsed.filter(|name| self.exists(name)));
         }
         names.sort();
@@ -126,7 +141,10 @@ impl Place {
         if self.default_lxcpath {
             "containers".to_owned()
         } else {
-            format!("containers-{:016x}", fnv1a(self.lxcpath.as_os_str().as_encoded_bytes()))
+            format!(
+                "containers-{:016x}",
+                fnv1a(self.lxcpath.as_os_str().as_encoded_bytes())
+            )
         }
     }
 }
@@ -182,8 +200,10 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_offered_only_when_near() {
-        let names: Vec<ContainerName> =
-            ["web", "database", "mail"].iter().map(|name| name.parse().unwrap()).collect();
+        let names: Vec<ContainerName> = ["web", "database", "mail"]
+            .iter()
+            .map(|name| name.parse().unwrap())
+            .collect();
         assert_eq!(nearest("wbe2", &names), None);
         assert_eq!(nearest("wep", &names).as_deref(), Some("web"));
         assert_eq!(nearest("databse", &names).as_deref(), Some("database"));

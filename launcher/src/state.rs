@@ -294,7 +294,10 @@ mod tests {
             last_exit: None,
         };
         runtime.write(&record).unwrap();
-        assert_eq!(runtime.state().unwrap(), (State::Aborted, Some(record.clone())));
+        assert_eq!(
+            runtime.state().unwrap(),
+            (State::Aborted, Some(record.clone()))
+        );
         record.state = State::Stopped;
         runtime.write(&record).unwrap();
         assert_eq!(runtime.state().unwrap().0, State::Stopped);
@@ -306,7 +309,9 @@ mod tests {
         let dir = scratch("lock");
         let runtime = Runtime::new(dir.clone());
         let child = berth_kernel::process::fork(|| {
-            let Ok(Some(_lock)) = Runtime::new(dir.clone()).lock_as_monitor() else { return 1 };
+            let Ok(Some(_lock)) = Runtime::new(dir.clone()).lock_as_monitor() else {
+                return 1;
+            };
             std::fs::write(dir.join("ready"), "").ok();
             loop {
                 std::thread::park();

@@ -372,7 +372,11 @@ pub fn keep_across_exec(fd: BorrowedFd<'_>) -> io::Result<()> {
 pub fn leave_session_keyring() -> io::Result<()> {
     // SAFETY: KEYCTL_JOIN_SESSION_KEYRING takes a name or null.
     let done = unsafe {
-        libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<u8>())
+        libc::syscall(
+            libc::SYS_keyctl,
+            libc::KEYCTL_JOIN_SESSION_KEYRING,
+            std::ptr::null::<u8>(),
+        )
     };
     match check(done) {
         Err(error) if !matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EDQUOT)) => {
@@ -427,15 +431,6 @@ mod tests {
         child.pidfd.signal(libc::SIGKILL).unwrap();
         assert_eq!(child.pidfd.wait().unwrap(), Exit::Signal(libc::SIGKILL));
         assert_eq!(Exit::Signal(9).shell_code(), 137);
-    }
-
-    #[test]
-    fn a_panic_in_a_child_stays_there() {
-        let child = fork(|| {
-            std::panic::set_hook(Box::new(|_| {}));
-            panic!("on purpose");
-        });
-        assert_eq!(child.unwrap().pidfd.wait().unwrap(), Exit::Code(101));
     }
 
     #[test]

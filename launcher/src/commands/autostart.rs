@@ -35,9 +35,18 @@ pub fn containers(place: &Place) -> Result<(Vec<Container>, Vec<(ContainerName, 
                 auto: config.starts_at_boot(),
                 order: config.start.order.as_ref().map_or(0, |order| order.value),
                 delay: Duration::from_secs(
-                    config.start.delay.as_ref().map_or(0, |delay| delay.value).into(),
+                    config
+                        .start
+                        .delay
+                        .as_ref()
+                        .map_or(0, |delay| delay.value)
+                        .into(),
                 ),
-                groups: config.groups.iter().map(|group| group.value.clone()).collect(),
+                groups: config
+                    .groups
+                    .iter()
+                    .map(|group| group.value.clone())
+                    .collect(),
                 running,
                 name,
             }),
@@ -71,7 +80,12 @@ pub struct Jobs<'a> {
 impl<'a> Jobs<'a> {
     /// For the containers of a place; `progress` hears of each that is finished.
     pub fn new(place: &'a Place, progress: &'a mut dyn FnMut(&Entry)) -> Self {
-        Self { place, begun: Instant::now(), running: BTreeMap::new(), progress }
+        Self {
+            place,
+            begun: Instant::now(),
+            running: BTreeMap::new(),
+            progress,
+        }
     }
 
     fn reap(&mut self, job: JobId) -> Option<Finish> {
@@ -92,7 +106,11 @@ impl<'a> Jobs<'a> {
             other => {
                 let mut text = String::new();
                 let _ = File::from(reason).take(REASON).read_to_string(&mut text);
-                Finish::Failed(if text.is_empty() { other.to_string() } else { text })
+                Finish::Failed(if text.is_empty() {
+                    other.to_string()
+                } else {
+                    text
+                })
             }
         })
     }
@@ -124,7 +142,8 @@ impl Actions for Jobs<'_> {
         name: &ContainerName,
         wanted: Work,
     ) -> std::result::Result<(), String> {
-        let (read, write) = std::io::pipe().map_err(|error| format!("cannot make a pipe: {error}"))?;
+        let (read, write) =
+            std::io::pipe().map_err(|error| format!("cannot make a pipe: {error}"))?;
         let place = self.place;
         let child = process::fork(|| {
             let mut reason = &write;
@@ -146,9 +165,8 @@ impl Actions for Jobs<'_> {
         let timeout = match left {
             None => PollTimeout::NONE,
             // Rounded up, lest the rest of a millisecond is waited for in a busy loop.
-            Some(left) => {
-                PollTimeout::try_from(left.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX)
-            }
+            Some(left) => PollTimeout::try_from(left.as_millis().saturating_add(1))
+                .unwrap_or(PollTimeout::MAX),
         };
         let mut fds: Vec<PollFd<'_>> = self
             .running
@@ -161,7 +179,9 @@ impl Actions for Jobs<'_> {
         // Interrupted or not: whoever has ended is found below.
         let _ = poll(&mut fds, timeout);
         let jobs: Vec<JobId> = self.running.keys().copied().collect();
-        jobs.into_iter().filter_map(|job| Some((job, self.reap(job)?))).collect()
+        jobs.into_iter()
+            .filter_map(|job| Some((job, self.reap(job)?)))
+            .collect()
     }
 
     fn abandon(&mut self, job: JobId) {

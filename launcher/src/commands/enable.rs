@@ -32,7 +32,9 @@ pub fn enable(place: &Place, name: &ContainerName) -> Result<Enabled> {
     place.require(name)?;
     let mut enabled = Enabled::default();
     if set_auto(place, name, "1")? {
-        enabled.done.push(format!("{name} starts at boot ({AUTO} = 1)"));
+        enabled
+            .done
+            .push(format!("{name} starts at boot ({AUTO} = 1)"));
     } else {
         enabled.done.push(format!("{name} starts at boot already"));
     }
@@ -61,7 +63,10 @@ pub fn disable(place: &Place, name: &ContainerName) -> Result<Enabled> {
     } else {
         format!("{name} does not start at boot")
     };
-    Ok(Enabled { done: vec![line], missing: None })
+    Ok(Enabled {
+        done: vec![line],
+        missing: None,
+    })
 }
 
 /// Sets the key in the container's own file; whether that changed anything.
@@ -76,8 +81,14 @@ fn set_auto(place: &Place, name: &ContainerName, value: &str) -> Result<bool> {
     let handle = File::open(&dir).map_err(|error| Error::file("open", &dir, error))?;
     let changed = edit::set(&text, AUTO, value);
     let (name, bytes) = (OsStr::new("config"), changed.as_bytes());
-    fs::write_atomically(handle.as_fd(), name, bytes, CONFIG_MODE, fs::Durability::ContentAndName)
-        .map_err(|error| Error::file("write", &file, error))?;
+    fs::write_atomically(
+        handle.as_fd(),
+        name,
+        bytes,
+        CONFIG_MODE,
+        fs::Durability::ContentAndName,
+    )
+    .map_err(|error| Error::file("write", &file, error))?;
     Ok(true)
 }
 
@@ -100,7 +111,12 @@ fn ask_for_linger() -> std::result::Result<(), String> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(said.trim().lines().last().unwrap_or("loginctl refused").to_owned())
+    Err(said
+        .trim()
+        .lines()
+        .last()
+        .unwrap_or("loginctl refused")
+        .to_owned())
 }
 
 fn linger_hint(user: &str, why: &str) -> String {

@@ -60,7 +60,9 @@ pub fn info(place: &Place, name: &ContainerName) -> Result<Info> {
         nics: record.map(|record| record.nics).unwrap_or_default(),
         memory: statistics.as_ref().and_then(|found| found.memory),
         memory_peak: statistics.as_ref().and_then(|found| found.memory_peak),
-        cpu_usec: statistics.as_ref().and_then(|found| found.cpu.map(|cpu| cpu.as_micros() as u64)),
+        cpu_usec: statistics
+            .as_ref()
+            .and_then(|found| found.cpu.map(|cpu| cpu.as_micros() as u64)),
         processes: statistics.as_ref().and_then(|found| found.tasks),
         cgroup,
         last_exit,

@@ -33,7 +33,11 @@ pub struct Line {
 
 /// All containers of a place, by name.
 pub fn list(place: &Place) -> Result<Vec<Line>> {
-    place.names()?.iter().map(|name| line(place, name)).collect()
+    place
+        .names()?
+        .iter()
+        .map(|name| line(place, name))
+        .collect()
 }
 
 /// One container.
@@ -118,7 +122,10 @@ mod tests {
         let six = "00000000000000000000000000000001 01 80 10 80       lo\n\
                    fe800000000000000216fffffe000001 02 40 20 80     eth0\n\
                    fd000000000000000000000000000005 02 40 00 80     eth0\n";
-        assert_eq!(global_addresses(six), ["fd00::5".parse::<Ipv6Addr>().unwrap()]);
+        assert_eq!(
+            global_addresses(six),
+            ["fd00::5".parse::<Ipv6Addr>().unwrap()]
+        );
         assert!(local_addresses("garbage |-- \n/32 host LOCAL").is_empty());
     }
 }

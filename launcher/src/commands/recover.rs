@@ -13,7 +13,9 @@ pub fn recover(runtime: &Runtime, record: &Record, _lock: &VerbLock) -> Result<(
     }
     let _ = std::fs::remove_file(runtime.socket());
     let mut stopped = Record::new(State::Stopped);
-    stopped.last_exit =
-        Some(LastExit { how: "aborted: its monitor was killed".to_owned(), at: now() });
+    stopped.last_exit = Some(LastExit {
+        how: "aborted: its monitor was killed".to_owned(),
+        at: now(),
+    });
     runtime.write(&stopped)
 }

@@ -50,10 +50,11 @@ pub fn needs_launch(wanted: Where) -> Result<bool> {
     if wanted == Where::Here || uid.is_root() {
         return Ok(false);
     }
-    let Ok(hierarchy) = Hierarchy::detect() else { return Ok(false) };
-    let base = DelegatedBase::of_caller(&hierarchy).map_err(|error| {
-        Error::other(format!("cannot tell which cgroup this is: {error}"))
-    })?;
+    let Ok(hierarchy) = Hierarchy::detect() else {
+        return Ok(false);
+    };
+    let base = DelegatedBase::of_caller(&hierarchy)
+        .map_err(|error| Error::other(format!("cannot tell which cgroup this is: {error}")))?;
     if base.is_some_and(|base| base.is_lasting(&hierarchy, uid)) {
         return Ok(false);
     }

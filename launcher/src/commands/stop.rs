@@ -32,7 +32,10 @@ pub enum Stopped {
 pub fn stop(place: &Place, name: &ContainerName, grace: Option<Duration>) -> Result<Stopped> {
     place.require(name)?;
     let runtime = Runtime::new(place.runtime_dir(name));
-    let not_running = |state: State| Error::NotRunning { name: name.clone(), state: state.word() };
+    let not_running = |state: State| Error::NotRunning {
+        name: name.clone(),
+        state: state.word(),
+    };
     let (state, _) = runtime.state()?;
     if state == State::Stopped {
         return Err(not_running(state));
@@ -61,7 +64,11 @@ pub fn stop(place: &Place, name: &ContainerName, grace: Option<Duration>) -> Res
         crate::start::cgroup::remove_remains(&path)?;
     }
     drop(lock);
-    Ok(if ended { Stopped::InOrder } else { Stopped::Killed })
+    Ok(if ended {
+        Stopped::InOrder
+    } else {
+        Stopped::Killed
+    })
 }
 
 /// Sends a request and waits for the container's end; whether it came within `limit`. A monitor

@@ -119,8 +119,13 @@ fn open_lxcpath(lxcpath: &Path) -> Result<OwnedFd> {
     if let (false, Some(parent), Some(name)) =
         (lxcpath.is_dir(), lxcpath.parent(), lxcpath.file_name())
     {
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(parent);
-        let parent = made.and_then(|()| kernel_fs::open_dir(parent)).map_err(make)?;
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(parent);
+        let parent = made
+            .and_then(|()| kernel_fs::open_dir(parent))
+            .map_err(make)?;
         kernel_fs::make_dir_at(parent.as_fd(), name, LXCPATH_MODE).map_err(make)?;
     }
     kernel_fs::open_dir(lxcpath).map_err(|error| Error::file("open", lxcpath, error))

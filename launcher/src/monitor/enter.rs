@@ -54,7 +54,8 @@ pub fn start(
         enter(plan, init, request, &fds, &theirs)
     })
     .map_err(|error| Error::os("make a process in the container's cgroup", error))?;
-    ours.set_nonblocking(true).map_err(|error| Error::os("set up a socket", error))?;
+    ours.set_nonblocking(true)
+        .map_err(|error| Error::os("set up a socket", error))?;
     Ok((ours, entering.pidfd))
 }
 
@@ -73,7 +74,10 @@ pub fn hear(inside: &Connection) -> Result<Option<FromInside>> {
         (TERMINAL, Some(fd)) => FromInside::Terminal(fd),
         _ => {
             let code = frame.fields.first().and_then(|code| code.first()).copied();
-            let why = frame.fields.get(1).map(|why| String::from_utf8_lossy(why).into_owned());
+            let why = frame
+                .fields
+                .get(1)
+                .map(|why| String::from_utf8_lossy(why).into_owned());
             FromInside::Failed(
                 code.unwrap_or(exit::RUN_FAILED),
                 why.unwrap_or_else(|| "the command failed without a reason".to_owned()),
@@ -119,10 +123,12 @@ fn enter(
         if !plan.host_network {
             namespaces |= CloneFlags::CLONE_NEWNET;
         }
-        init.enter_namespaces(namespaces).map_err(because("enter the container"))?;
-        let command =
-            process::clone(CloneFlags::CLONE_PARENT, None, || run(plan, request, fds, monitor))
-                .map_err(because("make a process in the container"))?;
+        init.enter_namespaces(namespaces)
+            .map_err(because("enter the container"))?;
+        let command = process::clone(CloneFlags::CLONE_PARENT, None, || {
+            run(plan, request, fds, monitor)
+        })
+        .map_err(because("make a process in the container"))?;
         monitor
             .send(&Frame::new(COMMAND, Vec::new()), &[command.pidfd.as_fd()])
             .map_err(|error| Failure {
@@ -168,8 +174,10 @@ fn try_run(
                 .map_err(because("set up the standard streams"))?;
         }
     }
-    child::confine(plan)
-        .map_err(|why| Failure { code: exit::RUN_FAILED, why })?;
+    child::confine(plan).map_err(|why| Failure {
+        code: exit::RUN_FAILED,
+        why,
+    })?;
     let account = Account::of_root();
     let command = Command::of(request, &account)?;
     change_directory(request, &account)?;
@@ -181,8 +189,7 @@ fn try_run(
         .find_map(|entry| entry.to_str().ok()?.strip_prefix("PATH="))
         .unwrap_or(DEFAULT_PATH)
         .to_owned();
-    let error =
-        process::exec_in_path(&command.program, &path, &command.arguments, &environment);
+    let error = process::exec_in_path(&command.program, &path, &command.arguments, &environment);
     let name = command.program.to_string_lossy();
     Err(match error.raw_os_error() {
         Some(nix::libc::ENOENT) => Failure {
@@ -191,7 +198,10 @@ fn try_run(
         },
         _ => Failure {
             code: exit::NOT_EXECUTABLE,
-            why: format!("cannot execute “{name}” in the container: {}", Plain(&error)),
+            why: format!(
+                "cannot execute “{name}” in the container: {}",
+                Plain(&error)
+            ),
         },
     })
 }
@@ -202,7 +212,10 @@ fn open_terminal(monitor: &Connection) -> std::result::Result<(), Failure> {
         .and_then(|devpts| PseudoTerminal::open(devpts.as_fd()))
         .map_err(because("make a terminal in the container"))?;
     monitor
-        .send(&Frame::new(TERMINAL, Vec::new()), &[terminal.master.as_fd()])
+        .send(
+            &Frame::new(TERMINAL, Vec::new()),
+            &[terminal.master.as_fd()],
+        )
         .map_err(|error| Failure {
             code: exit::RUN_FAILED,
             why: format!("cannot reach the monitor: {error}"),
@@ -242,7 +255,10 @@ impl Account {
             }
         };
         let (home, shell) = entry.unwrap_or((b"", b""));
-        Self { home: path(home, "/root"), shell: path(shell, "/bin/sh") }
+        Self {
+            home: path(home, "/root"),
+            shell: path(shell, "/bin/sh"),
+        }
     }
 }
 
@@ -266,7 +282,11 @@ impl Command {
                 .collect::<std::result::Result<_, _>>()?;
             return Ok(Self { program, arguments });
         }
-        let shell = if account.shell.exists() { &account.shell } else { Path::new("/bin/sh") };
+        let shell = if account.shell.exists() {
+            &account.shell
+        } else {
+            Path::new("/bin/sh")
+        };
         let mut login = b"-".to_vec();
         login.extend(shell.file_name().unwrap_or(OsStr::new("sh")).as_bytes());
         Ok(Self {
@@ -276,12 +296,13 @@ impl Command {
     }
 }
 
-fn change_directory(
-    request: &ExecRequest,
-    account: &Account,
-) -> std::result::Result<(), Failure> {
+fn change_directory(request: &ExecRequest, account: &Account) -> std::result::Result<(), Failure> {
     if request.cwd.is_empty() {
-        let home = if request.argv.is_empty() { account.home.as_path() } else { Path::new("/") };
+        let home = if request.argv.is_empty() {
+            account.home.as_path()
+        } else {
+            Path::new("/")
+        };
         // A home that is missing is no reason for no shell.
         return nix::unistd::chdir(home)
             .or_else(|_| nix::unistd::chdir("/"))
@@ -290,7 +311,10 @@ fn change_directory(
     let wanted = Path::new(OsStr::from_bytes(&request.cwd));
     nix::unistd::chdir(wanted).map_err(|errno| Failure {
         code: exit::RUN_FAILED,
-        why: format!("cannot change to {} in the container: {errno}", wanted.display()),
+        why: format!(
+            "cannot change to {} in the container: {errno}",
+            wanted.display()
+        ),
     })
 }
 
@@ -301,11 +325,20 @@ fn environment(plan: &StartPlan, request: &ExecRequest, account: &Account) -> Ve
         b"LOGNAME=root".to_vec(),
         [b"SHELL=", account.shell.as_os_str().as_bytes()].concat(),
     ];
-    let given = plan.environment.iter().map(|entry| entry.as_bytes().to_vec());
+    let given = plan
+        .environment
+        .iter()
+        .map(|entry| entry.as_bytes().to_vec());
     for entry in given.chain(request.environment.iter().cloned()) {
-        let name = entry.split(|byte| *byte == b'=').next().unwrap_or_default().to_vec();
+        let name = entry
+            .split(|byte| *byte == b'=')
+            .next()
+            .unwrap_or_default()
+            .to_vec();
         all.retain(|other| other.split(|byte| *byte == b'=').next() != Some(&name[..]));
         all.push(entry);
     }
-    all.into_iter().filter_map(|entry| CString::new(entry).ok()).collect()
+    all.into_iter()
+        .filter_map(|entry| CString::new(entry).ok())
+        .collect()
 }

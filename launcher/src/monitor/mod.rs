@@ -45,7 +45,13 @@ pub fn start(plan: &StartPlan, runtime: &Runtime, base: Option<&Base>) -> Result
     let cgroup_cell = &cgroup;
     let child = process::clone(CloneFlags::empty(), monitor_cgroup, || {
         let _ = &ours;
-        monitor(plan, runtime, cgroup_cell.as_ref(), listener.as_fd(), &theirs)
+        monitor(
+            plan,
+            runtime,
+            cgroup_cell.as_ref(),
+            listener.as_fd(),
+            &theirs,
+        )
     });
     drop(theirs);
     let failure = match child {
@@ -71,7 +77,10 @@ fn report(monitor: &Connection) -> Result<()> {
     match monitor.recv() {
         Ok(Some((frame, _))) if frame.kind == REPORT_STARTED => Ok(()),
         Ok(Some((frame, _))) => {
-            let why = frame.fields.first().map(|why| String::from_utf8_lossy(why).into_owned());
+            let why = frame
+                .fields
+                .first()
+                .map(|why| String::from_utf8_lossy(why).into_owned());
             // The monitor removes what it made before it ends; wait for that.
             let _ = monitor.recv();
             failed(why.unwrap_or_else(|| "the monitor did not say why".to_owned()))

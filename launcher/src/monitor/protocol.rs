@@ -92,7 +92,15 @@ impl Request {
                     return None;
                 }
                 let environment = fields.collect();
-                Some(Self::Exec(ExecRequest { argv, environment, cwd, terminal }, fds))
+                Some(Self::Exec(
+                    ExecRequest {
+                        argv,
+                        environment,
+                        cwd,
+                        terminal,
+                    },
+                    fds,
+                ))
             }
             _ => None,
         }
@@ -114,7 +122,13 @@ impl Answer {
 
     /// The answer in a frame; `None` if it is none.
     pub fn of(frame: &Frame, fds: Vec<OwnedFd>) -> Option<Self> {
-        let code = || frame.fields.first().and_then(|field| field.first()).copied();
+        let code = || {
+            frame
+                .fields
+                .first()
+                .and_then(|field| field.first())
+                .copied()
+        };
         match frame.kind {
             ENDED => Some(Self::Ended),
             STARTED => Some(Self::Started(fds.into_iter().next())),
@@ -153,7 +167,10 @@ mod tests {
 
     #[test]
     fn a_command_without_a_terminal_needs_three_descriptors() {
-        let exec = ExecRequest { argv: vec![b"ls".to_vec()], ..ExecRequest::default() };
+        let exec = ExecRequest {
+            argv: vec![b"ls".to_vec()],
+            ..ExecRequest::default()
+        };
         assert!(Request::of(Request::Exec(exec, Vec::new()).frame(), Vec::new()).is_none());
     }
 

@@ -119,11 +119,17 @@ impl<'a> Run<'a> {
         self.init = Some(init);
 
         // The three helpers take milliseconds each; they run side by side.
-        let mapping = if plan.idmap.is_empty() { None } else { Some(Mapping::start(pid, &plan.idmap)?) };
+        let mapping = if plan.idmap.is_empty() {
+            None
+        } else {
+            Some(Mapping::start(pid, &plan.idmap)?)
+        };
         let requests = network::request_nics(plan, pid)?;
         let mapped = mapping.map_or(Ok(()), Mapping::finish);
-        let nics: Result<Vec<_>> =
-            requests.into_iter().map(network::NicRequest::finish).collect();
+        let nics: Result<Vec<_>> = requests
+            .into_iter()
+            .map(network::NicRequest::finish)
+            .collect();
         mapped?;
         let nics = nics?;
         let names: Vec<String> = nics.iter().map(|nic| nic.name.clone()).collect();
@@ -164,22 +170,38 @@ impl<'a> Run<'a> {
         let mut signals = match SignalQueue::new(&watched) {
             Ok(signals) => signals,
             Err(error) => {
-                log::line(&self.plan.log_file, &format!("cannot watch signals: {error}"));
+                log::line(
+                    &self.plan.log_file,
+                    &format!("cannot watch signals: {error}"),
+                );
                 return;
             }
         };
         let mut short_lives = 0;
         loop {
             let exit = self.serve_one_life(&mut signals);
-            self.record.last_exit = Some(LastExit { how: in_words(exit), at: now() });
-            log::line(&self.plan.log_file, &format!("init ended: {}", in_words(exit)));
+            self.record.last_exit = Some(LastExit {
+                how: in_words(exit),
+                at: now(),
+            });
+            log::line(
+                &self.plan.log_file,
+                &format!("init ended: {}", in_words(exit)),
+            );
             if !is_reboot(exit) || self.stopping {
                 return;
             }
             let lived = now().saturating_sub(self.record.since.unwrap_or(0));
-            short_lives = if lived <= SHORTEST_LIFE { short_lives + 1 } else { 0 };
+            short_lives = if lived <= SHORTEST_LIFE {
+                short_lives + 1
+            } else {
+                0
+            };
             if short_lives >= MAX_SHORT_LIVES {
-                log::line(&self.plan.log_file, "init reboots at once again and again: given up");
+                log::line(
+                    &self.plan.log_file,
+                    "init reboots at once again and again: given up",
+                );
                 return;
             }
             self.clear_between_lives();
@@ -196,7 +218,9 @@ impl<'a> Run<'a> {
                 log::line(&self.plan.log_file, &format!("cannot wait: {error}"));
                 self.kill();
             }
-            let Some(init) = &self.init else { return Exit::Code(0) };
+            let Some(init) = &self.init else {
+                return Exit::Code(0);
+            };
             match init.pidfd.try_wait() {
                 Ok(None) => {}
                 Ok(Some(exit)) => {
@@ -204,7 +228,10 @@ impl<'a> Run<'a> {
                     return exit;
                 }
                 Err(error) => {
-                    log::line(&self.plan.log_file, &format!("cannot wait for init: {error}"));
+                    log::line(
+                        &self.plan.log_file,
+                        &format!("cannot wait for init: {error}"),
+                    );
                     self.init = None;
                     return Exit::Code(255);
                 }
@@ -286,7 +313,9 @@ impl<'a> Run<'a> {
     }
 
     fn accept(&mut self) {
-        let Ok(socket) = sock::accept(self.listener) else { return };
+        let Ok(socket) = sock::accept(self.listener) else {
+            return;
+        };
         let connection = Connection::new(socket);
         // The socket's mode keeps others out; who is inside another user namespace with our uid
         // there is another one's business.
@@ -294,7 +323,10 @@ impl<'a> Run<'a> {
             peer.uid.is_root() || peer.uid == berth_kernel::cred::effective_uid()
         });
         if known && self.clients.len() < MAX_CLIENTS && connection.set_nonblocking(true).is_ok() {
-            self.clients.push(Client { connection, readable: false });
+            self.clients.push(Client {
+                connection,
+                readable: false,
+            });
         }
     }
 
@@ -311,7 +343,10 @@ impl<'a> Run<'a> {
                     None => refuse(&client.connection, "the request was not understood"),
                 },
                 Err(error) if error.is_would_block() => {
-                    self.clients.push(Client { readable: false, ..client });
+                    self.clients.push(Client {
+                        readable: false,
+                        ..client
+                    });
                 }
                 Ok(None) | Err(_) => {}
             }
@@ -347,9 +382,15 @@ impl<'a> Run<'a> {
         let first = !self.stopping;
         self.stopping = true;
         let Some(init) = &self.init else { return };
-        let signal = self.plan.halt_signal.unwrap_or_else(|| halt_signal_of(init.pid));
+        let signal = self
+            .plan
+            .halt_signal
+            .unwrap_or_else(|| halt_signal_of(init.pid));
         if init.pidfd.signal(signal).is_ok() && first {
-            log::line(&self.plan.log_file, &format!("asked init to stop by signal {signal}"));
+            log::line(
+                &self.plan.log_file,
+                &format!("asked init to stop by signal {signal}"),
+            );
             self.note_stopping();
         }
     }
@@ -434,13 +475,17 @@ impl<'a> Run<'a> {
 /// end and removes it then, unless another monitor was faster.
 fn leave_janitor(runtime: &Runtime, cgroup: &ContainerCgroup) {
     let Some(leaf) = &cgroup.leaf else { return };
-    let Ok(monitor) = PidFd::open(nix::unistd::getpid().as_raw()) else { return };
+    let Ok(monitor) = PidFd::open(nix::unistd::getpid().as_raw()) else {
+        return;
+    };
     let path = cgroup.path();
     let janitor = process::clone(CloneFlags::empty(), Some(leaf.as_fd()), || {
         let mut fds = [PollFd::new(monitor.as_fd(), PollFlags::POLLIN)];
         let _ = poll(&mut fds, PollTimeout::from(10_000u16));
         let limit = std::time::Duration::from_secs(120);
-        let Ok(_lock) = runtime.lock_for_verb(limit) else { return 1 };
+        let Ok(_lock) = runtime.lock_for_verb(limit) else {
+            return 1;
+        };
         match runtime.monitor_pid() {
             Ok(None) => u8::from(crate::start::cgroup::remove_remains(&path).is_err()),
             _ => 0,
@@ -476,10 +521,14 @@ fn in_words(exit: Exit) -> String {
 /// systemd blocks SIGRTMIN+3, which halts it; every other init gets SIGPWR.
 fn halt_signal_of(init: i32) -> i32 {
     let halt = nix::libc::SIGRTMIN() + 3;
-    let blocked = std::fs::read_to_string(format!("/proc/{init}/status")).ok().and_then(|status| {
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"))?;
-        u64::from_str_radix(mask.trim(), 16).ok()
-    });
+    let blocked = std::fs::read_to_string(format!("/proc/{init}/status"))
+        .ok()
+        .and_then(|status| {
+            let mask = status
+                .lines()
+                .find_map(|line| line.strip_prefix("SigBlk:"))?;
+            u64::from_str_radix(mask.trim(), 16).ok()
+        });
     match blocked {
         Some(mask) if mask & (1 << (halt - 1)) != 0 => halt,
         _ => Signal::SIGPWR as i32,

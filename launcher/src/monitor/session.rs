@@ -144,7 +144,9 @@ impl Session {
     }
 
     fn answer_end(&mut self) {
-        let Some(client) = self.client.take() else { return };
+        let Some(client) = self.client.take() else {
+            return;
+        };
         let answer = match (self.refusal.take(), self.exit) {
             (Some((code, why)), _) => Answer::Refused(code, why),
             (None, Some(exit)) => Answer::Exited(exit.shell_code()),
@@ -176,6 +178,8 @@ impl Session {
 fn reap(process: &mut Option<PidFd>) -> Result<Option<Exit>> {
     match process {
         None => Ok(None),
-        Some(pidfd) => pidfd.try_wait().map_err(|error| Error::os("wait for a command", error)),
+        Some(pidfd) => pidfd
+            .try_wait()
+            .map_err(|error| Error::os("wait for a command", error)),
     }
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use berth_cgroups::LimitSetting;
 use berth_common::{ContainerName, InterfaceName, Uid};
 use berth_container_config::value::{
-    CgroupMountMode, CreateTarget, Gateway, IdKind, MountEntry, NetType, ProcMode,
-    PropagationKind, SysMode,
+    CgroupMountMode, CreateTarget, Gateway, IdKind, MountEntry, NetType, ProcMode, PropagationKind,
+    SysMode,
 };
 use berth_container_config::{Config, Net, Positioned};
 use berth_kernel::cred::{self, CapabilitySet};
@@ -23,8 +23,13 @@ use crate::place::Place;
 
 /// Dropped for every container unless its configuration says which to drop or keep: what reaches
 /// the host however the container is confined (LXC's common.conf).
-const DROPPED_BY_DEFAULT: [&str; 5] =
-    ["mac_admin", "mac_override", "sys_module", "sys_rawio", "sys_time"];
+const DROPPED_BY_DEFAULT: [&str; 5] = [
+    "mac_admin",
+    "mac_override",
+    "sys_module",
+    "sys_rawio",
+    "sys_time",
+];
 
 /// The plan for a container, or why it cannot be started.
 pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<StartPlan> {
@@ -39,7 +44,10 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         None => vec![c"/sbin/init".to_owned()],
     };
     let (nets, host_network) = nets(config)?;
-    let hostname = config.uts_name.as_ref().map_or(name.as_str(), |given| given.value.as_str());
+    let hostname = config
+        .uts_name
+        .as_ref()
+        .map_or(name.as_str(), |given| given.value.as_str());
     let auto = &config.mount_auto;
     Ok(StartPlan {
         name: name.clone(),
@@ -47,7 +55,10 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         idmap,
         hostname: c_string(hostname, "lxc.uts.name")?,
         init,
-        cwd: config.init_cwd.as_ref().map_or_else(|| "/".into(), |cwd| cwd.value.clone()),
+        cwd: config
+            .init_cwd
+            .as_ref()
+            .map_or_else(|| "/".into(), |cwd| cwd.value.clone()),
         environment: environment(config)?,
         nets,
         host_network,
@@ -82,15 +93,18 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         dropped_capabilities: dropped_capabilities(config),
         no_new_privs: config.no_new_privs.as_ref().is_some_and(|on| on.value),
         halt_signal: config.signals.halt.as_ref().map(|signal| signal.number()),
-        kill_signal: config.signals.stop.as_ref().map_or(SIGKILL, |signal| signal.number()),
-        pdeath_signal: config
-            .monitor_pdeath
+        kill_signal: config
+            .signals
+            .stop
             .as_ref()
-            .map_or(SIGKILL, |given| given.value.map_or(0, |signal| signal.number())),
-        log_file: config
-            .log_file
-            .as_ref()
-            .map_or_else(|| dir.join(format!("{name}.log")), |file| file.value.clone()),
+            .map_or(SIGKILL, |signal| signal.number()),
+        pdeath_signal: config.monitor_pdeath.as_ref().map_or(SIGKILL, |given| {
+            given.value.map_or(0, |signal| signal.number())
+        }),
+        log_file: config.log_file.as_ref().map_or_else(
+            || dir.join(format!("{name}.log")),
+            |file| file.value.clone(),
+        ),
     })
 }
 
@@ -125,8 +139,11 @@ fn rootfs(config: &Config, dir: &Path) -> Result<PathBuf> {
 pub fn idmap_of(config: &Config) -> IdMap {
     let mut map = IdMap::default();
     for mapping in &config.idmap {
-        let range =
-            IdRange { inside: mapping.inside, host: mapping.host, count: mapping.count };
+        let range = IdRange {
+            inside: mapping.inside,
+            host: mapping.host,
+            count: mapping.count,
+        };
         match mapping.kind {
             IdKind::User => map.uids.push(range),
             IdKind::Group => map.gids.push(range),
@@ -199,7 +216,10 @@ fn limits(config: &Config) -> Result<Vec<LimitSetting>> {
         .iter()
         .map(|setting| {
             LimitSetting::new(&setting.file, &setting.value.value).map_err(|error| {
-                Error::other(format!("{}: lxc.cgroup2.{}: {error}", setting.at, setting.file))
+                Error::other(format!(
+                    "{}: lxc.cgroup2.{}: {error}",
+                    setting.at, setting.file
+                ))
             })
         })
         .collect()
@@ -212,7 +232,9 @@ fn dropped_capabilities(config: &Config) -> CapabilitySet {
     }
     if config.cap_drop.is_empty() {
         return CapabilitySet::of(
-            DROPPED_BY_DEFAULT.iter().filter_map(|name| cred::capability_number(name)),
+            DROPPED_BY_DEFAULT
+                .iter()
+                .filter_map(|name| cred::capability_number(name)),
         );
     }
     CapabilitySet::of(config.cap_drop.iter().map(|capability| capability.number()))
@@ -240,14 +262,18 @@ fn nets(config: &Config) -> Result<(Vec<NetPlan>, bool)> {
 
 fn veth(net: &Net, at: &str) -> Result<NetPlan> {
     let interface = |name: &Positioned<String>| {
-        name.parse::<InterfaceName>().map_err(|error| Error::other(format!("{}: {error}", name.at)))
+        name.parse::<InterfaceName>()
+            .map_err(|error| Error::other(format!("{}: {error}", name.at)))
     };
     let bridge = net.link.as_ref().map(interface).transpose()?;
     Ok(NetPlan {
         at: at.to_owned(),
         name: net.name.as_ref().map(interface).transpose()?,
         up: net.up,
-        mac: net.hwaddr.as_ref().map(|template| template.fill(random_mac())),
+        mac: net
+            .hwaddr
+            .as_ref()
+            .map(|template| template.fill(random_mac())),
         ipv4: net
             .ipv4
             .addresses
@@ -281,7 +307,10 @@ fn way<A: Copy + Family>(
                     "{}: gateway auto means the bridge's own address, but {} has none of that \
                      family",
                     given.at,
-                    link.map_or_else(|| "no bridge (lxc.net.N.link)".to_owned(), ToString::to_string)
+                    link.map_or_else(
+                        || "no bridge (lxc.net.N.link)".to_owned(),
+                        ToString::to_string
+                    )
                 ))),
             },
         },
@@ -318,7 +347,9 @@ fn own_address<A: Family>(link: Option<&InterfaceName>) -> Result<Option<A>> {
     let Some(link) = link else { return Ok(None) };
     let fail = |error: berth_netlink::Error| Error::other(error.to_string());
     let mut socket = berth_netlink::Socket::open().map_err(fail)?;
-    let Some(found) = socket.find_link(link).map_err(fail)? else { return Ok(None) };
+    let Some(found) = socket.find_link(link).map_err(fail)? else {
+        return Ok(None);
+    };
     let addresses = socket.addresses(Some(found.index)).map_err(fail)?;
     Ok(addresses.into_iter().find_map(|address| A::of(address.ip)))
 }

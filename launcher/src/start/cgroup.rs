@@ -33,7 +33,9 @@ impl Base {
     /// The delegated cgroup that the caller sits in; `None` where it sits in none, or where the
     /// host has no cgroup v2.
     pub fn of_caller() -> Result<Option<Self>> {
-        let Ok(hierarchy) = Hierarchy::detect() else { return Ok(None) };
+        let Ok(hierarchy) = Hierarchy::detect() else {
+            return Ok(None);
+        };
         let base = DelegatedBase::of_caller(&hierarchy).map_err(fail)?;
         Ok(base.map(|base| Self { base }))
     }
@@ -59,7 +61,12 @@ impl Base {
             limit.apply(&payload).map_err(fail)?;
         }
         let path = self.base.path().child(name.as_str()).map_err(fail)?;
-        Ok(ContainerCgroup { path, monitor, payload, leaf })
+        Ok(ContainerCgroup {
+            path,
+            monitor,
+            payload,
+            leaf,
+        })
     }
 }
 
@@ -76,7 +83,9 @@ fn hand_on(dir: &CgroupDir, wanted: &[&str]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let done = dir.enable_controllers(missing.iter().copied()).map_err(fail)?;
+    let done = dir
+        .enable_controllers(missing.iter().copied())
+        .map_err(fail)?;
     for (controller, why) in &done.refused {
         if wanted.contains(&controller.as_str()) {
             return Err(Error::other(format!(
@@ -108,13 +117,17 @@ impl ContainerCgroup {
     pub fn remove(self) {
         let Self { path, .. } = self;
         // What cannot be removed now is removed by the next command on the container.
-        let _ = Hierarchy::detect().map_err(fail).and_then(|hierarchy| remove(&hierarchy, &path));
+        let _ = Hierarchy::detect()
+            .map_err(fail)
+            .and_then(|hierarchy| remove(&hierarchy, &path));
     }
 }
 
 /// Ends whatever is left in the cgroup at `path` (from a state file) and removes it.
 pub fn remove_remains(path: &str) -> Result<()> {
-    let Ok(hierarchy) = Hierarchy::detect() else { return Ok(()) };
+    let Ok(hierarchy) = Hierarchy::detect() else {
+        return Ok(());
+    };
     let path = CgroupPath::new(path).map_err(fail)?;
     let dir = match hierarchy.open(&path) {
         Ok(dir) => dir,
@@ -127,15 +140,22 @@ pub fn remove_remains(path: &str) -> Result<()> {
 }
 
 fn remove(hierarchy: &Hierarchy, path: &CgroupPath) -> Result<()> {
-    let (Some(parent), Some(name)) = (path.parent(), path.name()) else { return Ok(()) };
-    hierarchy.open(&parent).and_then(|parent| parent.remove_tree(name)).map_err(fail)?;
+    let (Some(parent), Some(name)) = (path.parent(), path.name()) else {
+        return Ok(());
+    };
+    hierarchy
+        .open(&parent)
+        .and_then(|parent| parent.remove_tree(name))
+        .map_err(fail)?;
     Ok(())
 }
 
 /// The open cgroup of a running container, from its state file.
 pub fn payload_of(path: &str) -> Result<CgroupDir> {
     let hierarchy = Hierarchy::detect().map_err(fail)?;
-    let path = CgroupPath::new(path).and_then(|path| path.child(cgroup::PAYLOAD)).map_err(fail)?;
+    let path = CgroupPath::new(path)
+        .and_then(|path| path.child(cgroup::PAYLOAD))
+        .map_err(fail)?;
     hierarchy.open(&path).map_err(fail)
 }
 

@@ -54,10 +54,7 @@ pub fn run(plan: &StartPlan, monitor: &Connection) -> u8 {
     1
 }
 
-fn set_up(
-    plan: &StartPlan,
-    monitor: &Connection,
-) -> Result<std::convert::Infallible, Failure> {
+fn set_up(plan: &StartPlan, monitor: &Connection) -> Result<std::convert::Infallible, Failure> {
     mount::set_all_propagation(Propagation::Private).map_err(because("make mounts private"))?;
     let held = Held::take(plan)?;
     held.rootfs
@@ -92,7 +89,9 @@ fn set_up(
     signal::reset().map_err(because("reset signals"))?;
     process::mark_close_on_exec(3).map_err(because("close descriptors"))?;
     let program = Path::new(OsStr::new(
-        plan.init[0].to_str().map_err(|_| "init's path is not UTF-8".to_owned())?,
+        plan.init[0]
+            .to_str()
+            .map_err(|_| "init's path is not UTF-8".to_owned())?,
     ));
     let error = process::exec(program, &plan.init, &plan.environment);
     Err(match error.raw_os_error() {
@@ -149,7 +148,12 @@ impl Held {
         } else {
             None
         };
-        Ok(Self { rootfs, devices, binds, host_sys })
+        Ok(Self {
+            rootfs,
+            devices,
+            binds,
+            host_sys,
+        })
     }
 }
 
@@ -159,7 +163,12 @@ fn bind_failure(entry: &MountPlan, path: &Path, recursive: bool, error: &io::Err
     } else {
         ""
     };
-    format!("{}: cannot bind {}: {}{hint}", entry.at, path.display(), Plain(error))
+    format!(
+        "{}: cannot bind {}: {}{hint}",
+        entry.at,
+        path.display(),
+        Plain(error)
+    )
 }
 
 fn become_root(plan: &StartPlan) -> Result<(), Failure> {
@@ -193,14 +202,17 @@ fn mount_proc(plan: &StartPlan, root: BorrowedFd<'_>) -> Result<(), Failure> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             other => other.map_err(because("protect /proc"))?,
         };
-        part.set_attributes(Attributes::READ_ONLY, false).map_err(because("protect /proc"))?;
+        part.set_attributes(Attributes::READ_ONLY, false)
+            .map_err(because("protect /proc"))?;
         let target = open_beneath(proc_root, Path::new(path)).map_err(because("protect /proc"))?;
-        part.attach(target.as_fd()).map_err(because("protect /proc"))?;
+        part.attach(target.as_fd())
+            .map_err(because("protect /proc"))?;
     }
     if let Ok(net) = net {
         let target = open_beneath(proc_root, Path::new("sys/net"))
             .map_err(because("mount /proc/sys/net"))?;
-        net.attach(target.as_fd()).map_err(because("mount /proc/sys/net"))?;
+        net.attach(target.as_fd())
+            .map_err(because("mount /proc/sys/net"))?;
     }
     Ok(())
 }
@@ -217,7 +229,8 @@ fn mount_sys(
     let new;
     let sys = match host_sys {
         Some(host) => {
-            host.set_attributes(attributes, true).map_err(because("protect /sys"))?;
+            host.set_attributes(attributes, true)
+                .map_err(because("protect /sys"))?;
             host
         }
         None => {
@@ -229,7 +242,8 @@ fn mount_sys(
     attach(sys, root, "sys")?;
     if plan.sys != AutoMount::ReadWrite {
         let net = DetachedMount::bind(sys.as_fd(), Path::new("devices/virtual/net"), false);
-        sys.set_attributes(Attributes::READ_ONLY, false).map_err(because("protect /sys"))?;
+        sys.set_attributes(Attributes::READ_ONLY, false)
+            .map_err(because("protect /sys"))?;
         if let (AutoMount::Mixed, Ok(net)) = (plan.sys, net) {
             open_beneath(sys.as_fd(), Path::new("devices/virtual/net"))
                 .and_then(|target| net.attach(target.as_fd()))
@@ -244,13 +258,17 @@ fn mount_cgroup(how: AutoMount, sys: BorrowedFd<'_>) -> Result<(), Failure> {
     if how == AutoMount::No {
         return Ok(());
     }
-    let Ok(target) = open_beneath(sys, Path::new("fs/cgroup")) else { return Ok(()) };
+    let Ok(target) = open_beneath(sys, Path::new("fs/cgroup")) else {
+        return Ok(());
+    };
     let mut attributes = Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
     if how == AutoMount::ReadOnly {
         attributes |= Attributes::READ_ONLY;
     }
     match DetachedMount::new(c"cgroup2", Some(c"cgroup2"), &[], attributes) {
-        Ok(cgroup) => cgroup.attach(target.as_fd()).map_err(because("mount the cgroup")),
+        Ok(cgroup) => cgroup
+            .attach(target.as_fd())
+            .map_err(because("mount the cgroup")),
         // A kernel or host without cgroup v2 that this container could see.
         Err(_) => Ok(()),
     }
@@ -268,16 +286,22 @@ fn mount_dev(
     devices: &[(&'static str, DetachedMount)],
 ) -> Result<Terminals, Failure> {
     if !plan.autodev {
-        return Ok(Terminals { console: None, ttys: Vec::new() });
+        return Ok(Terminals {
+            console: None,
+            ttys: Vec::new(),
+        });
     }
-    let options: [(&CStr, Option<&CStr>); 2] = [(c"size", Some(c"500000")), (c"mode", Some(c"755"))];
+    let options: [(&CStr, Option<&CStr>); 2] =
+        [(c"size", Some(c"500000")), (c"mode", Some(c"755"))];
     let dev = DetachedMount::new(c"tmpfs", Some(c"tmpfs"), &options, NO_PROGRAMS)
         .map_err(because("mount /dev"))?;
     attach(&dev, root, "dev")?;
     let dev = dev.as_fd();
     for (name, device) in devices {
         let file = make_file(dev, name).map_err(because("make a file in /dev"))?;
-        device.attach(file.as_fd()).map_err(because("mount a device"))?;
+        device
+            .attach(file.as_fd())
+            .map_err(because("mount a device"))?;
     }
     for (name, target) in DEVICE_LINKS {
         nix::unistd::symlinkat(target, dev, name)
@@ -295,7 +319,9 @@ fn mount_dev(
     .map_err(because("mount /dev/shm"))?;
     let mqueue = make_dir(dev, "mqueue")?;
     match DetachedMount::new(c"mqueue", Some(c"mqueue"), &[], private) {
-        Ok(mount) => mount.attach(mqueue.as_fd()).map_err(because("mount /dev/mqueue"))?,
+        Ok(mount) => mount
+            .attach(mqueue.as_fd())
+            .map_err(because("mount /dev/mqueue"))?,
         // A kernel built without POSIX message queues.
         Err(error) if error.raw_os_error() == Some(19) => {}
         Err(error) => return Err(because("mount /dev/mqueue")(error)),
@@ -306,8 +332,11 @@ fn mount_dev(
 fn mount_terminals(plan: &StartPlan, dev: BorrowedFd<'_>) -> Result<Terminals, Failure> {
     let group = CString::from(CString::new(TTY_GROUP.to_string()).unwrap_or_default());
     let most = CString::new(plan.pty_max.to_string()).unwrap_or_default();
-    let mut options: Vec<(&CStr, Option<&CStr>)> =
-        vec![(c"ptmxmode", Some(c"0666")), (c"mode", Some(c"0620")), (c"max", Some(&most))];
+    let mut options: Vec<(&CStr, Option<&CStr>)> = vec![
+        (c"ptmxmode", Some(c"0666")),
+        (c"mode", Some(c"0620")),
+        (c"max", Some(&most)),
+    ];
     if plan.idmap.has_group(TTY_GROUP) {
         options.push((c"gid", Some(&group)));
     }
@@ -315,7 +344,9 @@ fn mount_terminals(plan: &StartPlan, dev: BorrowedFd<'_>) -> Result<Terminals, F
     let devpts = DetachedMount::new(c"devpts", Some(c"devpts"), &options, attributes)
         .map_err(because("mount /dev/pts"))?;
     let target = make_dir(dev, "pts")?;
-    devpts.attach(target.as_fd()).map_err(because("mount /dev/pts"))?;
+    devpts
+        .attach(target.as_fd())
+        .map_err(because("mount /dev/pts"))?;
     let devpts = devpts.as_fd();
     // With lxc.tty.dir the files stand in a directory of their own, so that a package that
     // replaces /dev/console inside replaces a link only.
@@ -337,7 +368,10 @@ fn mount_terminals(plan: &StartPlan, dev: BorrowedFd<'_>) -> Result<Terminals, F
         ttys.push(terminal_at(place.as_fd(), devpts, &name)?);
         link(&name)?;
     }
-    Ok(Terminals { console: Some(console), ttys })
+    Ok(Terminals {
+        console: Some(console),
+        ttys,
+    })
 }
 
 /// A new terminal whose slave also stands at `/dev/NAME`.
@@ -363,7 +397,12 @@ fn mount_entry(
     match result {
         Err(_) if entry.optional => Ok(()),
         other => other.map_err(|error| {
-            format!("{}: cannot mount {}: {}", entry.at, entry.target.display(), Plain(&error))
+            format!(
+                "{}: cannot mount {}: {}",
+                entry.at,
+                entry.target.display(),
+                Plain(&error)
+            )
         }),
     }
 }
@@ -381,7 +420,14 @@ fn try_mount_entry(
             }
             bind
         }
-        (MountSource::New { kind, source, options }, _) => {
+        (
+            MountSource::New {
+                kind,
+                source,
+                options,
+            },
+            _,
+        ) => {
             let options: Vec<(&CStr, Option<&CStr>)> = options
                 .iter()
                 .map(|(key, value)| (key.as_c_str(), value.as_deref()))
@@ -478,13 +524,20 @@ fn open_console(
             }
         }
     }
-    masters.extend(terminals.ttys.iter().map(|terminal| terminal.master.as_fd()));
+    masters.extend(
+        terminals
+            .ttys
+            .iter()
+            .map(|terminal| terminal.master.as_fd()),
+    );
     if plan.init.is_empty() {
         return Err("lxc.init.cmd names no program".to_owned());
     }
     // A packet carries only so many descriptors; the monitor counts them all.
     for masters in masters.chunks(sync::TERMINALS_PER_FRAME) {
-        monitor.send(&sync::terminals(), masters).map_err(|error| format!("cannot reach the monitor: {error}"))?;
+        monitor
+            .send(&sync::terminals(), masters)
+            .map_err(|error| format!("cannot reach the monitor: {error}"))?;
     }
     monitor
         .send(&sync::ready(), &[])
@@ -494,8 +547,18 @@ fn open_console(
 /// Opens something below `root`; links lead nowhere but below it.
 fn open_beneath(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     let path = path.strip_prefix("/").unwrap_or(path);
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    fs::openat2(root, path, OFlag::O_PATH, 0, Resolve::IN_ROOT | Resolve::NO_MAGICLINKS)
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    fs::openat2(
+        root,
+        path,
+        OFlag::O_PATH,
+        0,
+        Resolve::IN_ROOT | Resolve::NO_MAGICLINKS,
+    )
 }
 
 /// Attaches a mount at a directory of the container, made if it is missing.
@@ -513,7 +576,12 @@ fn attach(mount: &DetachedMount, root: BorrowedFd<'_>, name: &'static str) -> Re
 
 fn make_file(dir: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
     let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-    Ok(nix::fcntl::openat(dir, name, flags, nix::sys::stat::Mode::from_bits_truncate(0o666))?)
+    Ok(nix::fcntl::openat(
+        dir,
+        name,
+        flags,
+        nix::sys::stat::Mode::from_bits_truncate(0o666),
+    )?)
 }
 
 fn make_dir(dir: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Failure> {

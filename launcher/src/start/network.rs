@@ -49,9 +49,8 @@ pub fn request_nics(plan: &StartPlan, init: i32) -> Result<Vec<NicRequest<'_>>> 
 /// gives nobody rights: the helper has those of its file.
 fn helper() -> &'static str {
     static HELPER: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    HELPER.get_or_init(|| {
-        std::env::var("BERTH_USERNIC").unwrap_or_else(|_| path::USERNIC.to_owned())
-    })
+    HELPER
+        .get_or_init(|| std::env::var("BERTH_USERNIC").unwrap_or_else(|_| path::USERNIC.to_owned()))
 }
 
 impl NicRequest<'_> {
@@ -65,7 +64,10 @@ impl NicRequest<'_> {
         if !output.status.success() {
             let reason = said.trim().lines().last().unwrap_or("it did not say why");
             let reason = reason.strip_prefix("berth-usernic: ").unwrap_or(reason);
-            return Err(Error::other(format!("{}: no network interface: {reason}", self.net.at)));
+            return Err(Error::other(format!(
+                "{}: no network interface: {reason}",
+                self.net.at
+            )));
         }
         let answer = String::from_utf8_lossy(&output.stdout);
         let mut fields = answer.trim_end().split(':');
@@ -73,7 +75,12 @@ impl NicRequest<'_> {
             (Some(name), Some(_), Some(host)) if !name.is_empty() => Ok(Nic {
                 name: name.to_owned(),
                 host: host.to_owned(),
-                bridge: self.net.bridge.as_ref().map(ToString::to_string).unwrap_or_default(),
+                bridge: self
+                    .net
+                    .bridge
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
             }),
             _ => Err(Error::other(format!(
                 "{}: the NIC helper gave an answer that makes no sense: {:?}",
@@ -89,11 +96,17 @@ impl NicRequest<'_> {
 pub fn configure(nets: &[NetPlan], nics: &[String]) -> std::result::Result<(), String> {
     let fail = |error: berth_netlink::Error| format!("cannot set up the network: {error}");
     let mut socket = Socket::open().map_err(fail)?;
-    let loopback = "lo".parse::<InterfaceName>().map_err(|error| error.to_string())?;
+    let loopback = "lo"
+        .parse::<InterfaceName>()
+        .map_err(|error| error.to_string())?;
     let lo = socket.link(&loopback).map_err(fail)?;
-    socket.change_link(lo.index, &LinkChange::new().up(true)).map_err(fail)?;
+    socket
+        .change_link(lo.index, &LinkChange::new().up(true))
+        .map_err(fail)?;
     for (net, name) in nets.iter().zip(nics) {
-        let name = name.parse::<InterfaceName>().map_err(|error| error.to_string())?;
+        let name = name
+            .parse::<InterfaceName>()
+            .map_err(|error| error.to_string())?;
         configure_one(&mut socket, net, &name)
             .map_err(|error| format!("{}: cannot set up {name}: {error}", net.at))?;
     }
@@ -132,8 +145,10 @@ fn configure_one(
             Way::Device => Way::Device,
         }),
     ];
-    let anywhere: [IpAddr; 2] =
-        [std::net::Ipv4Addr::UNSPECIFIED.into(), std::net::Ipv6Addr::UNSPECIFIED.into()];
+    let anywhere: [IpAddr; 2] = [
+        std::net::Ipv4Addr::UNSPECIFIED.into(),
+        std::net::Ipv6Addr::UNSPECIFIED.into(),
+    ];
     for (way, anywhere) in ways.into_iter().zip(anywhere) {
         match way {
             Some(Way::Through(gateway)) => {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use berth_cgroups::LimitSetting;
 use berth_common::{ContainerName, InterfaceName};
-use berth_kernel::cred::CapabilitySet;
 use berth_container_config::value::Personality;
+use berth_kernel::cred::CapabilitySet;
 use berth_kernel::mount::{Attributes, Propagation};
 
 /// A range of ids inside a container and the same number of ids on the host.
@@ -38,7 +38,10 @@ impl IdMap {
     /// Whether group `gid` exists inside.
     pub fn has_group(&self, gid: u32) -> bool {
         self.is_empty()
-            || self.gids.iter().any(|range| gid.wrapping_sub(range.inside) < range.count)
+            || self
+                .gids
+                .iter()
+                .any(|range| gid.wrapping_sub(range.inside) < range.count)
     }
 }
 

@@ -32,7 +32,10 @@ pub enum FromChild {
 
 /// The monitor's word to go on; `nics` are the names inside, in the configuration's order.
 pub fn go(nics: &[String]) -> Frame {
-    Frame::new(GO, nics.iter().map(|name| name.clone().into_bytes()).collect())
+    Frame::new(
+        GO,
+        nics.iter().map(|name| name.clone().into_bytes()).collect(),
+    )
 }
 
 /// The masters of terminals go with this.
@@ -66,20 +69,19 @@ pub fn wait_for_go(monitor: &Connection) -> Result<Vec<String>, String> {
 
 /// The child's next message; `None` at the end of the stream.
 pub fn from_child(child: &Connection) -> Result<Option<FromChild>, String> {
-    let Some((frame, fds)) =
-        child.recv().map_err(|error| format!("cannot hear the container: {error}"))?
+    let Some((frame, fds)) = child
+        .recv()
+        .map_err(|error| format!("cannot hear the container: {error}"))?
     else {
         return Ok(None);
     };
     Ok(Some(match frame.kind {
         TERMINALS => FromChild::Terminals(fds),
         READY => FromChild::Ready,
-        FAILED => FromChild::Failed(
-            frame.fields.first().map_or_else(
-                || "the container failed without saying why".to_owned(),
-                |why| String::from_utf8_lossy(why).into_owned(),
-            ),
-        ),
+        FAILED => FromChild::Failed(frame.fields.first().map_or_else(
+            || "the container failed without saying why".to_owned(),
+            |why| String::from_utf8_lossy(why).into_owned(),
+        )),
         _ => return Err("the container broke the order of a start".to_owned()),
     }))
 }
