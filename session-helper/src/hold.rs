@@ -122,9 +122,26 @@ fn start_containers(uid: Uid) -> Result<Option<Autostart>> {
 }
 
 fn lingers(user: Option<&OsStr>) -> bool {
-    let plain = |user: &&OsStr| Path::new(user).file_name() == Some(*user);
-    user.filter(plain)
-        .is_some_and(|user| Path::new(path::LINGER_DIR).join(user).exists())
+    let name = user.and_then(OsStr::to_str).and_then(linger_file);
+    name.is_some_and(|name| Path::new(path::LINGER_DIR).join(name).exists())
+}
+
+/// The name of logind's mark for a lingering user; `None` if no user can have this name. logind
+/// writes the few characters that C escapes as C does (names of directory users may have a
+/// backslash).
+fn linger_file(user: &str) -> Option<String> {
+    if user.is_empty() || user.starts_with('.') || user.contains('/') || !user.is_ascii() {
+        return None;
+    }
+    let mut name = String::with_capacity(user.len());
+    for c in user.chars() {
+        match c {
+            '\\' | '"' | '\'' => name.extend(['\\', c]),
+            c if c.is_ascii_control() => return None,
+            c => name.push(c),
+        }
+    }
+    Some(name)
 }
 
 /// `berth autostart` while it runs.
@@ -218,10 +235,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_names_can_linger() {
-        for name in ["..", ".", "", "/", "a/b", "no-such-user-lingers"] {
-            assert!(!lingers(Some(OsStr::new(name))), "{name}");
+    fn linger_files_are_named_as_logind_names_them() {
+        assert_eq!(linger_file("alice").as_deref(), Some("alice"));
+        assert_eq!(linger_file(r"DOM\alice").as_deref(), Some(r"DOM\\alice"));
+        for name in ["", ".", "..", "/", "a/b", "a\nb", "ä"] {
+            assert_eq!(linger_file(name), None, "{name}");
         }
-        assert!(!lingers(None));
+        assert!(!lingers(None) && !lingers(Some(OsStr::new("no-such-user"))));
     }
 }
