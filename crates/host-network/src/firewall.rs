@@ -43,17 +43,19 @@ impl fmt::Display for Backend {
     }
 }
 
-/// What may work here, the best first; each is found out by trying.
-pub fn candidates(choice: FirewallChoice) -> Vec<Backend> {
+/// What may work here, the best first; each is found out by trying. Without NAT there is nothing
+/// to say but where iptables keeps what is sent to the host from it.
+pub fn candidates(config: &Config) -> Vec<Backend> {
+    let choice = config.firewall;
     let iptables = |name: &str| program::find(name).map(|program| Backend::Iptables { program });
     let mut all = Vec::new();
     if choice == FirewallChoice::Auto {
         all.extend(iptables_in_use().map(|program| Backend::Iptables { program }));
     }
-    if choice != FirewallChoice::Iptables && program::find("nft").is_some() {
+    if choice != FirewallChoice::Iptables && config.nat && program::find("nft").is_some() {
         all.push(Backend::Nft);
     }
-    if choice != FirewallChoice::Nft {
+    if choice == FirewallChoice::Iptables || (choice == FirewallChoice::Auto && config.nat) {
         all.extend(IPTABLES.into_iter().filter_map(iptables));
     }
     let mut seen: Vec<Backend> = Vec::new();
@@ -159,7 +161,6 @@ fn nft() -> Result<PathBuf, Error> {
 /// Whether the rules stand as the configuration asks for them.
 pub fn is_installed(backend: &Backend, config: &Config) -> Result<bool, Error> {
     match backend {
-        Backend::Nft if !config.nat => Ok(true),
         Backend::Nft => {
             let list = program::run(&nft()?, &["list", "table", "ip", MARK], "")?;
             let subnet = config.address.subnet.to_string();
@@ -185,7 +186,6 @@ pub fn is_installed(backend: &Backend, config: &Config) -> Result<bool, Error> {
 pub fn install(backend: &Backend, config: &Config) -> Result<(), Error> {
     let failed = |why: String| Error::Refused(format!("{backend} does not take the rules: {why}"));
     match backend {
-        Backend::Nft if !config.nat => Ok(()),
         Backend::Nft => {
             let output = program::run(&nft()?, &["-f", "-"], &nft_rules(config))?;
             if output.ok {

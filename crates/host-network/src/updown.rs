@@ -38,11 +38,12 @@ pub fn start(config: &Config) -> Result<Done, Error> {
     let here_before = journal.state.acts.len();
     let attempt = set_up(config, &mut journal, &mut socket, &mut done);
     if let Err(error) = attempt {
-        let mut errors = vec![error];
-        errors.extend(undo(&mut journal, &mut socket, here_before, &mut done).err());
-        return Err(Error::collect(errors)
-            .err()
-            .unwrap_or_else(|| Error::Refused("the network could not be set up".to_owned())));
+        return Err(
+            match undo(&mut journal, &mut socket, here_before, &mut done) {
+                Ok(()) => error,
+                Err(undoing) => Error::Several(vec![error, undoing]),
+            },
+        );
     }
     journal.save()?;
     Ok(done)
@@ -62,7 +63,7 @@ fn set_up(
         true => Some(dnsmasq::Server::find()?),
         false => None,
     };
-    let backends = firewall::candidates(config.firewall);
+    let backends = firewall::candidates(config);
     if config.nat && backends.is_empty() {
         return Err(Error::Refused(format!(
             "neither nft nor iptables is installed: install nftables or iptables, or set nat to \
@@ -97,7 +98,8 @@ fn ensure_firewall(
     done: &mut Done,
 ) -> Result<(), Error> {
     for backend in recorded_backends(journal) {
-        if firewall::is_installed(&backend, config)? {
+        // A tool that has gone since is as good as rules that have.
+        if firewall::is_installed(&backend, config).is_ok_and(|installed| installed) {
             return Ok(());
         }
     }
@@ -157,11 +159,7 @@ fn undo(
     done: &mut Done,
 ) -> Result<(), Error> {
     let mut errors = Vec::new();
-    let acts = journal
-        .state
-        .acts
-        .split_off(from.min(journal.state.acts.len()));
-    journal.state.acts.extend(acts.iter().cloned());
+    let acts: Vec<Act> = journal.state.acts.iter().skip(from).cloned().collect();
     for act in acts.iter().rev() {
         match undo_one(act, socket) {
             Ok(Undone::Gone(what)) => {
@@ -185,14 +183,9 @@ fn undo_one(act: &Act, socket: &mut Socket) -> Result<Undone, Error> {
         Act::Bridge { name } => match bridge::remove(socket, name)? {
             ports if ports.is_empty() => format!("removed the bridge {name}"),
             ports => {
+                let ports = ports.join(", ");
                 return Ok(Undone::Stays(Some(format!(
-                    "the bridge {name} stays: {} attached ({})",
-                    if ports.len() == 1 {
-                        "one interface is"
-                    } else {
-                        "interfaces are"
-                    },
-                    ports.join(", ")
+                    "the bridge {name} stays until nothing is attached to it: {ports}"
                 ))));
             }
         },

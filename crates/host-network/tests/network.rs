@@ -373,6 +373,29 @@ fn missing_tools_are_named_before_anything_is_made() {
 }
 
 #[test]
+fn without_nat_only_the_hosts_own_chains_are_opened() {
+    isolated("without_nat_only_the_hosts_own_chains_are_opened", || {
+        config("nat = false\n");
+        let before = snapshot();
+        let started = ok("start");
+        assert!(!started.stdout.contains("rules"), "{started:?}");
+        assert_eq!(berth_net(&["status"]).code, Some(0));
+        ok("stop");
+        assert_same(&before);
+
+        sh("iptables-nft -P INPUT DROP");
+        let before = snapshot();
+        ok("start");
+        attach("web", "berthbr0");
+        dhcp("web");
+        assert_eq!(sh("iptables-nft -S FORWARD"), "-P FORWARD ACCEPT\n");
+        detach("web");
+        ok("stop");
+        assert_same(&before);
+    });
+}
+
+#[test]
 fn a_taken_network_is_refused_and_the_proposal_works() {
     isolated("a_taken_network_is_refused_and_the_proposal_works", || {
         make_outside();
