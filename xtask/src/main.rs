@@ -55,7 +55,8 @@ enum Task {
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
@@ -63,10 +64,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
+/// `false`: it failed, and has said so itself.
+fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let workspace = Workspace::find()?;
     let progress = Progress::new(&workspace.target.join("xtask-logs"))?;
-    match arguments.task {
+    let done = match arguments.task {
         Task::Try(options) => demo::try_it(&workspace, &progress, &options),
         Task::Image { stock: true } => image::make(&workspace, &progress, None),
         Task::Image { stock: false } => {
@@ -74,12 +76,13 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             image::make(&workspace, &progress, Some(&content))
         }
         Task::Install(options) => install::install(&workspace, &progress, &options),
-        Task::Test(options) => test::test(&workspace, &progress, &options),
+        Task::Test(options) => return Ok(test::test(&workspace, &progress, &options)),
         Task::Links { check: true } => say(checks::links::check(&workspace)),
         Task::Links { check: false } => say(checks::links::write(&workspace)),
         Task::Licences { .. } => say(checks::licences::check(&workspace)),
         Task::InstallInImage { tree } => install::install_in_image(&workspace, &tree),
-    }
+    };
+    done.map(|()| true)
 }
 
 fn say(answer: anyhow::Result<String>) -> anyhow::Result<()> {
