@@ -400,7 +400,7 @@ fn autostart_verb(cli: &Cli, place: &Place, options: &cli::Autostart) -> Result<
         return through_launch_socket(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     }
     let _ = cli;
-    let (containers, broken) = autostart::containers(place)?;
+    let autostart::Found { known, broken } = autostart::containers(place)?;
     let selection = Selection {
         groups: options
             .groups
@@ -415,7 +415,7 @@ fn autostart_verb(cli: &Cli, place: &Place, options: &cli::Autostart) -> Result<
     } else {
         Direction::Start
     };
-    let plan = plan(&containers, &selection, direction);
+    let plan = plan(&known, &selection, direction);
     for (name, why) in &broken {
         tell(&format!("berth: {name} cannot be judged: {why}"));
     }

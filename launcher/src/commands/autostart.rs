@@ -24,8 +24,17 @@ const ALREADY: u8 = 3;
 /// How much of a reason is kept, in bytes.
 const REASON: u64 = 4096;
 
-/// The containers as the engine wants them, and those that it cannot judge, with the reason.
-pub fn containers(place: &Place) -> Result<(Vec<Container>, Vec<(ContainerName, String)>)> {
+/// The containers of a place as the engine wants them.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Those that it can judge, and those that run.
+    pub known: Vec<Container>,
+    /// Those whose configuration cannot be read, with the reason.
+    pub broken: Vec<(ContainerName, String)>,
+}
+
+/// Looks at every container of a place.
+pub fn containers(place: &Place) -> Result<Found> {
     let mut known = Vec::new();
     let mut broken = Vec::new();
     for name in place.names()? {
@@ -66,7 +75,7 @@ pub fn containers(place: &Place) -> Result<(Vec<Container>, Vec<(ContainerName, 
             }
         }
     }
-    Ok((known, broken))
+    Ok(Found { known, broken })
 }
 
 /// Does the engine's work with a process per container, so that one that hangs holds up nothing.

@@ -49,11 +49,13 @@ pub fn start(
 ) -> Result<(Connection, PidFd)> {
     let (ours, theirs) =
         Connection::pair().map_err(|error| Error::os("make a socket pair", error))?;
+    let mut ours = Some(ours);
     let entering = process::clone(CloneFlags::empty(), payload, || {
-        let _ = &ours;
+        drop(ours.take());
         enter(plan, init, request, &fds, &theirs)
     })
     .map_err(|error| Error::os("make a process in the container's cgroup", error))?;
+    let ours = ours.ok_or_else(|| Error::other("the socket pair is gone"))?;
     ours.set_nonblocking(true)
         .map_err(|error| Error::os("set up a socket", error))?;
     Ok((ours, entering.pidfd))

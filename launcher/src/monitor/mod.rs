@@ -8,7 +8,7 @@ mod run;
 mod session;
 
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use berth_kernel::{process, signal, sock};
 use berth_session_protocol::{Connection, Frame};
@@ -41,24 +41,18 @@ pub fn start(plan: &StartPlan, runtime: &Runtime, base: Option<&Base>) -> Result
     let listener = listen(runtime)?;
     let (ours, theirs) = Connection::pair()
         .map_err(|error| Error::os("make a socket pair for the monitor", error))?;
+    let mut ours = Some(ours);
     let monitor_cgroup = cgroup.as_ref().map(|cgroup| cgroup.monitor.as_fd());
-    let cgroup_cell = &cgroup;
     let child = process::clone(CloneFlags::empty(), monitor_cgroup, || {
-        let _ = &ours;
-        monitor(
-            plan,
-            runtime,
-            cgroup_cell.as_ref(),
-            listener.as_fd(),
-            &theirs,
-        )
+        drop(ours.take());
+        monitor(plan, runtime, cgroup.as_ref(), &listener, theirs)
     });
-    drop(theirs);
     let failure = match child {
         Err(error) => Error::os("start the container's monitor", error),
-        Ok(_) => match report(&ours) {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
+        Ok(_) => match ours.as_ref().map(report) {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(error)) => error,
+            None => Error::other("the monitor cannot be heard"),
         },
     };
     // The monitor undid what it did itself; the cgroup was ours.
@@ -91,7 +85,7 @@ fn report(monitor: &Connection) -> Result<()> {
 }
 
 /// The socket exists before the monitor does, so a command never finds a monitor without one.
-fn listen(runtime: &Runtime) -> Result<std::os::fd::OwnedFd> {
+fn listen(runtime: &Runtime) -> Result<OwnedFd> {
     let path = runtime.socket();
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -107,40 +101,35 @@ fn monitor(
     plan: &StartPlan,
     runtime: &Runtime,
     cgroup: Option<&ContainerCgroup>,
-    listener: std::os::fd::BorrowedFd<'_>,
-    starter: &Connection,
+    listener: &OwnedFd,
+    starter: Connection,
 ) -> u8 {
-    let started = |result: Result<()>| match result {
-        Ok(()) => starter.send(&Frame::new(REPORT_STARTED, Vec::new()), &[]),
-        Err(error) => {
-            let why = error.to_string().into_bytes();
-            starter.send(&Frame::new(REPORT_FAILED, vec![why]), &[])
-        }
+    let failed = |error: Error| {
+        let why = error.to_string().into_bytes();
+        // Whoever waited for the start may be gone by now.
+        let _ = starter.send(&Frame::new(REPORT_FAILED, vec![why]), &[]);
+        1
     };
     let lock = match become_monitor(plan, runtime) {
         Ok(lock) => lock,
-        Err(error) => {
-            let _ = started(Err(error));
-            return 1;
-        }
+        Err(error) => return failed(error),
     };
-    let mut run = run::Run::new(plan, runtime, cgroup, listener);
-    let code = match run.start() {
-        Err(error) => {
-            run.finish();
-            let _ = started(Err(error));
-            1
-        }
-        Ok(()) => {
-            // Whoever waited for the start may be gone by now; the container runs all the same.
-            let _ = started(Ok(()));
-            run.serve();
-            run.finish();
-            0
-        }
-    };
+    let mut run = run::Run::new(plan, runtime, cgroup, listener.as_fd());
+    if let Err(error) = run.start() {
+        // The starter waits and removes the cgroup.
+        drop(run.finish());
+        return failed(error);
+    }
+    let _ = starter.send(&Frame::new(REPORT_STARTED, Vec::new()), &[]);
+    drop(starter);
+    run.serve();
+    let waiting = run.finish();
+    if let Some(cgroup) = cgroup {
+        run::leave_janitor(runtime, cgroup);
+    }
+    run::tell_ended(waiting);
     drop(lock);
-    code
+    0
 }
 
 fn become_monitor(plan: &StartPlan, runtime: &Runtime) -> Result<crate::state::MonitorLock> {

@@ -108,13 +108,15 @@ impl<'a> Run<'a> {
         if !plan.host_network {
             flags |= CloneFlags::CLONE_NEWNET;
         }
+        let mut ours = Some(ours);
         let payload = self.cgroup.map(|cgroup| cgroup.payload.as_fd());
         let init = process::clone(flags, payload, || {
-            let _ = &ours;
-            child::run(plan, &theirs)
+            // It must see the monitor's death as the end of the stream.
+            drop(ours.take());
+            child::run(plan, theirs)
         })
         .map_err(namespaces_refused)?;
-        drop(theirs);
+        let ours = ours.ok_or_else(|| Error::other("the socket pair is gone"))?;
         let pid = init.pid;
         self.init = Some(init);
 
@@ -450,8 +452,8 @@ impl<'a> Run<'a> {
         self.sessions.clear();
     }
 
-    /// Removes what is left and says so to everybody who waits.
-    pub fn finish(mut self) {
+    /// Removes what is left. Returns the connections that wait for that.
+    pub fn finish(mut self) -> Vec<Connection> {
         self.end_sessions();
         self.clear_cgroup();
         self.record.state = State::Stopped;
@@ -462,18 +464,20 @@ impl<'a> Run<'a> {
         let _ = std::fs::remove_file(self.runtime.socket());
         self.write_record();
         log::line(&self.plan.log_file, "stopped");
-        if let Some(cgroup) = self.cgroup {
-            leave_janitor(self.runtime, cgroup);
-        }
-        for connection in self.waiting.drain(..) {
-            let _ = connection.send(&Answer::Ended.frame(), &[]);
-        }
+        self.waiting
+    }
+}
+
+/// Says to everybody who waited for it that the container has ended.
+pub fn tell_ended(waiting: Vec<Connection>) {
+    for connection in waiting {
+        let _ = connection.send(&Answer::Ended.frame(), &[]);
     }
 }
 
 /// A process cannot remove the cgroup it sits in. A child, born outside, waits for the monitor's
 /// end and removes it then, unless another monitor was faster.
-fn leave_janitor(runtime: &Runtime, cgroup: &ContainerCgroup) {
+pub fn leave_janitor(runtime: &Runtime, cgroup: &ContainerCgroup) {
     let Some(leaf) = &cgroup.leaf else { return };
     let Ok(monitor) = PidFd::open(nix::unistd::getpid().as_raw()) else {
         return;

@@ -44,8 +44,8 @@ const NO_PROGRAMS: Attributes = Attributes::NO_SUID;
 type Failure = String;
 
 /// The first process of a container. Returns only if something failed, after having told so.
-pub fn run(plan: &StartPlan, monitor: &Connection) -> u8 {
-    let failure = match set_up(plan, monitor) {
+pub fn run(plan: &StartPlan, monitor: Connection) -> u8 {
+    let failure = match set_up(plan, &monitor) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
@@ -330,7 +330,7 @@ fn mount_dev(
 }
 
 fn mount_terminals(plan: &StartPlan, dev: BorrowedFd<'_>) -> Result<Terminals, Failure> {
-    let group = CString::from(CString::new(TTY_GROUP.to_string()).unwrap_or_default());
+    let group = CString::new(TTY_GROUP.to_string()).unwrap_or_default();
     let most = CString::new(plan.pty_max.to_string()).unwrap_or_default();
     let mut options: Vec<(&CStr, Option<&CStr>)> = vec![
         (c"ptmxmode", Some(c"0666")),
