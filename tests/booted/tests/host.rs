@@ -1,7 +1,9 @@
 //! The test host itself: what every other booted test relies on.
 
-use berth_test_harness::{Host, Image, Result};
-use std::time::Duration;
+use berth_test_harness::{Host, Image, Result, target_dir};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 #[test]
 fn logins_reboots_and_power_cuts() -> Result {
@@ -79,4 +81,58 @@ fn a_terminal_with_job_control_and_a_size() -> Result {
     shell.send("kill %1; exit 5\n")?;
     assert_eq!(shell.finish(limit)?.code, 5);
     Ok(())
+}
+
+/// Set for a second run of this program, which boots a host and waits to be killed.
+const VICTIM: &str = "BERTH_TEST_VICTIM";
+
+#[test]
+fn a_guest_ends_with_its_test_process() -> Result {
+    if std::env::var_os(VICTIM).is_some() {
+        let host = Host::boot(Image::Stock)?;
+        let _login = host.login("alice")?;
+        std::fs::write(host.dir().join("up"), "")?;
+        std::thread::sleep(Duration::from_secs(600));
+        return Ok(());
+    }
+    let mut victim = Command::new(std::env::current_exe()?)
+        .args(["--exact", "a_guest_ends_with_its_test_process"])
+        .env(VICTIM, "1")
+        .stdout(Stdio::null())
+        .spawn()?;
+    let dir = target_dir()?.join("booted/host-a-guest-ends-with-its-test-process");
+    let up = dir.join("up");
+    // What an earlier run left is gone once the guest's own log is there.
+    let begin = Instant::now();
+    while !up.exists() || at_home(&dir).is_empty() {
+        assert!(
+            begin.elapsed() < Duration::from_secs(300),
+            "the victim did not boot"
+        );
+        assert!(victim.try_wait()?.is_none(), "the victim ended early");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    victim.kill()?;
+    victim.wait()?;
+    let killed = Instant::now();
+    while !at_home(&dir).is_empty() {
+        let left = at_home(&dir);
+        assert!(
+            killed.elapsed() < Duration::from_secs(20),
+            "still there: {left:?}"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// Processes that work in `dir`: kernel, ssh, supervisor.
+fn at_home(dir: &Path) -> Vec<PathBuf> {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let paths = processes.filter_map(|entry| Some(entry.ok()?.path()));
+    paths
+        .filter(|path| std::fs::read_link(path.join("cwd")).is_ok_and(|cwd| cwd == dir))
+        .collect()
 }

@@ -55,6 +55,8 @@ impl Guest {
     /// Turns the power on.
     pub(crate) fn start(machine: &Machine) -> Result<Self> {
         check_prerequisites()?;
+        // Where the kernel of an earlier boot has left its pid, which means nothing by now.
+        drop(fs::remove_dir_all(machine.dir.join("guest")));
         let disk = format!("ubd0t=disk.cow,{}", machine.base.display());
         let memory = format!("mem={}M", machine.memory);
         let mut child = Command::new("unshare")
@@ -95,11 +97,6 @@ impl Guest {
         Namespaces(self.child.id())
     }
 
-    /// Whether the kernel still runs.
-    pub(crate) fn runs(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
-    }
-
     /// Waits until the guest has powered itself off.
     pub(crate) fn wait_off(&mut self, limit: Duration) -> Result<()> {
         match wait(&mut self.child, limit)? {
@@ -124,6 +121,12 @@ impl Guest {
 pub(crate) struct Namespaces(u32);
 
 impl Namespaces {
+    /// Whether the guest is still on.
+    pub(crate) fn exist(self) -> bool {
+        // A process that has ended and was not waited for has no namespaces any more.
+        fs::read_link(format!("/proc/{}/ns/net", self.0)).is_ok()
+    }
+
     /// A command that runs in them. It ends with the guest, and when its [`Child`] is killed.
     pub(crate) fn command(self, program: &str) -> Command {
         let proc = format!("/proc/{}/ns", self.0);

@@ -92,10 +92,10 @@ impl Host {
         if running.is_some() {
             bail!("the host is on already");
         }
-        let mut guest = Guest::start(&self.machine)?;
+        let guest = Guest::start(&self.machine)?;
         let who = ("root", Port::Root);
         let dir = &self.machine.dir;
-        let root = Connection::open(&mut guest, dir, &self.key, who, "root", BOOT_LIMIT)
+        let root = Connection::open(guest.namespaces(), dir, &self.key, who, "root", BOOT_LIMIT)
             .with_context(|| format!("the host did not boot\n{}", self.console_tail()))?;
         // Degraded counts as booted here; what failed is for the test to ask.
         root.run("systemctl is-system-running --wait", "", BOOT_LIMIT)?;
@@ -137,10 +137,14 @@ impl Host {
     /// Logs in through sshd and PAM with a key.
     pub fn login(&self, user: &str) -> Result<Login> {
         let n = self.logins.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut running = self.lock()?;
-        let running = running.as_mut().context("the host is off")?;
+        let namespaces = self
+            .lock()?
+            .as_ref()
+            .context("the host is off")?
+            .guest
+            .namespaces();
         let connection = Connection::open(
-            &mut running.guest,
+            namespaces,
             &self.machine.dir,
             &self.key,
             (user, Port::Login),
@@ -261,8 +265,9 @@ impl Drop for Host {
             .running
             .lock()
             .map_or_else(|e| e.into_inner().is_some(), |r| r.is_some());
-        if on && std::thread::panicking() {
-            // The console's log is there in any case.
+        if on {
+            // Whether the test failed by an error is not known here: always. Without an answer
+            // there are still the console's log and what the journal sent to it.
             drop(self.keep_journal());
         }
         let running = match self.running.get_mut() {

@@ -3,7 +3,7 @@
 
 use crate::Pty;
 use crate::command::{self, Output, wait};
-use crate::guest::{GUEST_ADDRESS, Guest, Namespaces};
+use crate::guest::{GUEST_ADDRESS, Namespaces};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// Logs in as `user`; tries again until `limit` when nobody answers yet.
     pub(crate) fn open(
-        guest: &mut Guest,
+        namespaces: Namespaces,
         dir: &Path,
         key: &Path,
         (user, port): (&str, Port),
@@ -49,7 +49,7 @@ impl Connection {
         let log = dir.join(format!("{name}.log"));
         loop {
             let errors = File::create(&log)?;
-            let mut command = guest.namespaces().command("ssh");
+            let mut command = namespaces.command("ssh");
             // The socket's path is relative: absolute ones may be too long for a socket.
             command.args(options(key)).args(["-M", "-N", "-S", &socket]);
             command.args(["-p", &(port as u16).to_string(), &target]);
@@ -75,16 +75,16 @@ impl Connection {
                 let (dir, key) = (dir.to_owned(), key.to_owned());
                 return Ok(Self {
                     master,
-                    namespaces: guest.namespaces(),
+                    namespaces,
                     dir,
                     socket,
                     target,
                     key,
                 });
             }
-            if Instant::now() > end || !guest.runs() {
+            if Instant::now() > end || !namespaces.exist() {
                 let why = std::fs::read_to_string(&log).unwrap_or_default();
-                let off = if guest.runs() {
+                let off = if namespaces.exist() {
                     ""
                 } else {
                     " (the guest is off)"
