@@ -12,6 +12,7 @@ pub mod default_config;
 pub mod destroy;
 pub mod error;
 pub mod exec;
+pub mod grant;
 pub mod mapped;
 pub mod monitor;
 pub mod place;
