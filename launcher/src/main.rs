@@ -12,6 +12,7 @@ use berth::commands::stop::Stopped;
 use berth::commands::{VERB_PATIENCE, autostart, enable, info, list, recover, start, stop};
 use berth::error::{Error, Result};
 use berth::exec;
+use berth::grant;
 use berth::place::Place;
 use berth::state::{Runtime, State};
 use berth::time;
@@ -45,7 +46,18 @@ fn run(cli: Cli) -> Result<u8> {
         Verb::Enable(options) => report_enabled(enable::enable(&place()?, &options.name)?),
         Verb::Disable(options) => report_enabled(enable::disable(&place()?, &options.name)?),
         Verb::Autostart(options) => autostart_verb(&cli, &place()?, options),
-        Verb::Grant(_) | Verb::Grants(_) | Verb::Revoke(_) => Ok(1),
+        Verb::Grant(options) => report(&grant::grant(&grant::Request {
+            user: options.user.clone(),
+            nics: options.nics,
+            bridge: options.bridge.clone(),
+            boot: options.boot,
+        })?),
+        Verb::Grants(options) => grants(options.json),
+        Verb::Revoke(options) => report(&grant::revoke(
+            &options.user,
+            options.bridge.as_ref(),
+            options.force,
+        )?),
     }
 }
 
@@ -273,7 +285,7 @@ fn info_verb(place: &Place, options: &cli::Info) -> Result<u8> {
         if info.line.autostart { "yes" } else { "no" }.to_owned(),
     );
     if let Some(pid) = info.line.pid {
-        row("Init", pid.to_string());
+        row("PID", pid.to_string());
     }
     if let Some(pid) = info.monitor {
         row("Monitor", pid.to_string());
@@ -435,4 +447,21 @@ fn autostart_verb(cli: &Cli, place: &Place, options: &cli::Autostart) -> Result<
         |entry: &berth_autostart::Entry| tell(&format!("{}: {}", entry.name, entry.outcome));
     let mut jobs = autostart::Jobs::new(place, &mut progress);
     Ok(run(&plan, &limits, &mut jobs).exit_status())
+}
+
+fn report(lines: &[String]) -> Result<u8> {
+    for line in lines {
+        out(line)?;
+    }
+    Ok(exit::OK)
+}
+
+fn grants(as_json: bool) -> Result<u8> {
+    let rows = grant::grants()?;
+    if as_json {
+        json(&rows)?;
+    } else {
+        out(grant::table(&rows).trim_end())?;
+    }
+    Ok(exit::OK)
 }
