@@ -54,8 +54,10 @@ impl Drop for Container {
 
 impl Drop for World {
     fn drop(&mut self) {
-        let _ = Command::new("kill")
+        let mut kill = Command::new("kill");
+        let _ = kill
             .args(["-9", &self.init.to_string()])
+            .stderr(Stdio::null())
             .status();
         let _ = self.holder.kill();
         let _ = self.holder.wait();
