@@ -120,10 +120,49 @@ fn root_and_system_users_have_none_and_no_unit_fails() -> Result {
     let host = Host::boot(Image::Berth)?;
     let root = host.login("root")?;
     wait_active(&host, "user@0.service")?;
-    let skipped = "systemctl show -P ActiveState -P Result berth-user@0.service";
+    let skipped = "systemctl show -P Result -P ActiveState berth-user@0.service";
     host.wait_until(&format!("{skipped} | grep -q exec-condition"), LIMIT)?;
-    assert_eq!(host.root(skipped)?.ok()?, "inactive\nexec-condition\n");
+    assert_eq!(host.root(skipped)?.ok()?, "exec-condition\ninactive\n");
     nothing_failed(&host)?;
     root.logout()?;
     nothing_failed(&host)
+}
+
+#[test]
+fn with_linger_it_outlives_logins_and_comes_back_after_a_reboot() -> Result {
+    let host = Host::boot(Image::Berth)?;
+    let alice = host.login("alice")?;
+    let cgroup = start(&alice, "web")?;
+    alice.run_for("berth enable web", LIMIT)?.ok()?;
+    alice.logout()?;
+    // Longer than logind waits before it ends what a user without linger leaves.
+    std::thread::sleep(Duration::from_secs(12));
+    let running = format!("grep -q 'populated 1' {BASE}/web/payload/cgroup.events");
+    host.root(&running)?.ok()?;
+
+    host.reboot()?;
+    host.wait_until(&running, LIMIT)?;
+    assert_eq!(
+        host.root("loginctl list-sessions --no-legend | grep alice")?
+            .code,
+        1
+    );
+    let before = "journalctl -b -1 -o cat -u berth-user@1000.service";
+    let journal = host.root(before)?.ok()?;
+    assert!(journal.contains("Stopped"), "stopped in order: {journal}");
+    assert!(!journal.contains("timed out"), "{journal}");
+    nothing_failed(&host)?;
+
+    // A base that is brought back after a crash does not start again what she stopped.
+    let alice = host.login("alice")?;
+    assert_eq!(init_cgroup(&alice, "web")?, cgroup);
+    alice.run_for("berth stop web", LIMIT)?.ok()?;
+    host.root("pkill -KILL -f 'berth-session-helper (hold|serve)$'; sleep 1")?
+        .ok()?;
+    alice
+        .run_for("berth create db -t busybox && berth start db", LIMIT)?
+        .ok()?;
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(host.root(&format!("test -e {BASE}/web/payload"))?.code, 1);
+    Ok(())
 }
