@@ -5,8 +5,10 @@
 //! interrupted in between.
 
 mod host;
+mod list;
 mod quota;
 mod record;
+mod revoke;
 mod subids;
 
 use std::io;
@@ -15,17 +17,17 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use berth_common::{InterfaceName, Uid, path};
+use berth_common::{InterfaceName, path};
 use berth_container_config::IdKind;
 use berth_kernel::cred;
 use berth_kernel::user::User;
-use berth_usernic::{ports, usernet};
-use serde::Serialize;
 
 use crate::error::{Error, Result};
 pub use host::{Host, System};
+pub use list::{Row, list, table};
 pub use record::Range;
 use record::{QuotaRecord, Record};
+pub use revoke::revoke_from;
 
 /// How long another `berth grant` is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -297,285 +299,6 @@ fn grant_linger(
     Ok(format!(
         "{name} lingers now: enabled containers start at boot"
     ))
-}
-
-/// Revokes within these paths. `account` is what the user data base says about `name`; a user
-/// who is gone can still be revoked.
-pub fn revoke_from(
-    paths: &Paths,
-    host: &dyn Host,
-    name: &str,
-    account: Option<&User>,
-    bridge: Option<&InterfaceName>,
-    force: bool,
-) -> Result<Vec<String>> {
-    check_name(name)?;
-    let _lock = lock(paths)?;
-    let Some(mut record) = Record::read(&paths.grants(), name)? else {
-        if account.is_none() {
-            return Err(unknown(name));
-        }
-        return nothing_recorded(paths, name, bridge);
-    };
-    let mut said = revoke_quotas(paths, name, bridge, &mut record)?;
-    if bridge.is_none() {
-        said.extend(revoke_linger(paths, host, name, account, &mut record)?);
-        for kind in KINDS {
-            said.extend(revoke_subids(
-                paths,
-                host,
-                name,
-                account,
-                kind,
-                force,
-                &mut record,
-            )?);
-        }
-    }
-    if record == Record::default() {
-        Record::remove(&paths.grants(), name)?;
-    }
-    if said.is_empty() {
-        said = nothing_recorded(paths, name, bridge)?;
-    }
-    Ok(said)
-}
-
-fn nothing_recorded(
-    paths: &Paths,
-    name: &str,
-    bridge: Option<&InterfaceName>,
-) -> Result<Vec<String>> {
-    let mut said = vec![format!(
-        "berth granted {name} nothing that is left to revoke"
-    )];
-    let text = quota::read(&paths.usernet())?;
-    for entry in usernet::entries(&text) {
-        let his = entry.who == usernet::Who::User(name)
-            && bridge.is_none_or(|bridge| bridge.as_str() == entry.bridge);
-        if his {
-            said.push(format!(
-                "left alone: line {} of {}, which somebody wrote by hand",
-                entry.line,
-                path::USERNET
-            ));
-        }
-    }
-    Ok(said)
-}
-
-fn revoke_quotas(
-    paths: &Paths,
-    name: &str,
-    bridge: Option<&InterfaceName>,
-    record: &mut Record,
-) -> Result<Vec<String>> {
-    let file = paths.usernet();
-    let mut said = Vec::new();
-    let bridges: Vec<String> = record
-        .quotas
-        .keys()
-        .filter(|granted| bridge.is_none_or(|bridge| bridge.as_str() == granted.as_str()))
-        .cloned()
-        .collect();
-    for granted in bridges {
-        let before = record.quotas.get(&granted).and_then(|quota| quota.before);
-        let text = quota::read(&file)?;
-        if let Some(changed) = quota::set(&text, name, &granted, before) {
-            quota::write(&file, &changed)?;
-            said.push(match before {
-                Some(before) => format!(
-                    "{name} may have {} on {granted} as before",
-                    nic_count(before)
-                ),
-                None => format!(
-                    "{name} may have no NICs on {granted} any more ({})",
-                    path::USERNET
-                ),
-            });
-        }
-        record.quotas.remove(&granted);
-        record.write(&paths.grants(), name)?;
-    }
-    Ok(said)
-}
-
-fn revoke_linger(
-    paths: &Paths,
-    host: &dyn Host,
-    name: &str,
-    account: Option<&User>,
-    record: &mut Record,
-) -> Result<Option<String>> {
-    if !record.linger {
-        return Ok(None);
-    }
-    let mut said = None;
-    if paths.linger(name).exists()
-        && let Some(user) = account
-    {
-        host.set_linger(user, false)?;
-        said = Some(format!("{name} does not linger any more"));
-    }
-    record.linger = false;
-    record.write(&paths.grants(), name)?;
-    Ok(said)
-}
-
-fn revoke_subids(
-    paths: &Paths,
-    host: &dyn Host,
-    name: &str,
-    account: Option<&User>,
-    kind: IdKind,
-    force: bool,
-    record: &mut Record,
-) -> Result<Option<String>> {
-    let Some(range) = record.range(kind) else {
-        return Ok(None);
-    };
-    let (ids, file) = words(kind);
-    let mut said = None;
-    if let Some(user) = account {
-        if !force && has_containers(user) {
-            return Ok(Some(format!(
-                "{name} keeps subordinate {ids} {range}: there are containers in {} (berth \
-                 revoke --force takes them nevertheless)",
-                user.home.join(path::USER_LXCPATH).display()
-            )));
-        }
-        if subids::is_in_file(paths, kind, user, range)? {
-            host.remove_range(user, kind, range)?;
-            said = Some(format!(
-                "{name} has no subordinate {ids} {range} any more ({file})"
-            ));
-        }
-    }
-    record.set_range(kind, None);
-    record.write(&paths.grants(), name)?;
-    Ok(said)
-}
-
-/// Whether the user has a directory with a container's configuration. His files may say what
-/// they like: they are only counted.
-fn has_containers(user: &User) -> bool {
-    let Ok(entries) = std::fs::read_dir(user.home.join(path::USER_LXCPATH)) else {
-        return false;
-    };
-    entries
-        .flatten()
-        .any(|entry| entry.path().join("config").symlink_metadata().is_ok())
-}
-
-/// A line of `berth grants`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Row {
-    /// The user, or `@group` for each member of a group.
-    pub user: String,
-    /// The bridge, or `none`.
-    pub bridge: String,
-    /// How many NICs he may have there by lines of his own.
-    pub nics: u64,
-    /// How many he has; `None` where there is no such user or bridge, and for groups.
-    pub used: Option<u64>,
-    /// His subordinate user ids.
-    pub subuids: Vec<Range>,
-    /// His subordinate group ids.
-    pub subgids: Vec<Range>,
-    /// Whether his containers may start at boot.
-    pub linger: bool,
-}
-
-/// Lists within these paths, in the order of the quota file.
-pub fn list(
-    paths: &Paths,
-    host: &dyn Host,
-    look_up: impl Fn(&str) -> Result<Option<User>>,
-) -> Result<Vec<Row>> {
-    let text = quota::read(&paths.usernet())?;
-    let mut rows: Vec<Row> = Vec::new();
-    for entry in usernet::entries(&text).filter(|entry| entry.kind == "veth") {
-        let (label, user) = match entry.who {
-            usernet::Who::User(name) => (name.to_owned(), look_up(name)?),
-            usernet::Who::Group(name) => (format!("@{name}"), None),
-        };
-        let nics = u64::try_from(entry.count).unwrap_or(0);
-        let same = |row: &&mut Row| row.user == label && row.bridge == entry.bridge;
-        if let Some(row) = rows.iter_mut().find(same) {
-            row.nics = row.nics.saturating_add(nics);
-            continue;
-        }
-        let ranges = |kind| {
-            user.as_ref()
-                .map_or(Ok(Vec::new()), |user| host.ranges(user, kind))
-        };
-        rows.push(Row {
-            nics,
-            used: user.as_ref().and_then(|user| used(entry.bridge, user.uid)),
-            subuids: ranges(IdKind::User)?,
-            subgids: ranges(IdKind::Group)?,
-            linger: user
-                .as_ref()
-                .is_some_and(|user| paths.linger(&user.name).exists()),
-            bridge: entry.bridge.to_owned(),
-            user: label,
-        });
-    }
-    Ok(rows)
-}
-
-fn used(bridge: &str, uid: Uid) -> Option<u64> {
-    let bridge: InterfaceName = bridge.parse().ok()?;
-    ports::of_user(&bridge, uid)
-        .ok()
-        .map(|nics| nics.len() as u64)
-}
-
-/// The rows as a table for people, with its head and a newline after each line.
-pub fn table(rows: &[Row]) -> String {
-    let ranges = |ranges: &[Range]| match ranges {
-        [] => "-".to_owned(),
-        ranges => ranges
-            .iter()
-            .map(Range::to_string)
-            .collect::<Vec<_>>()
-            .join(","),
-    };
-    let head = [
-        "USER", "BRIDGE", "NICS", "USED", "SUBUIDS", "SUBGIDS", "LINGER",
-    ]
-    .map(Into::into);
-    let mut lines: Vec<[String; 7]> = vec![head];
-    lines.extend(rows.iter().map(|row| {
-        [
-            row.user.clone(),
-            row.bridge.clone(),
-            row.nics.to_string(),
-            row.used
-                .map_or_else(|| "-".to_owned(), |used| used.to_string()),
-            ranges(&row.subuids),
-            ranges(&row.subgids),
-            if row.linger { "yes" } else { "no" }.to_owned(),
-        ]
-    }));
-    let widths: [usize; 7] = std::array::from_fn(|column| {
-        lines
-            .iter()
-            .map(|line| line[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    });
-    let mut text = String::new();
-    for line in &lines {
-        let cells: Vec<String> = line
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 /// One grant or revocation at a time; the lock ends with the process.

@@ -296,8 +296,9 @@ impl Plan<'_> {
                     source,
                 })?;
             let host =
-                ledger::host_name(self.caller, [a, b, c, d]).map_err(|error| Refusal::Usernet {
-                    why: error.to_string(),
+                ledger::host_name(self.caller, [a, b, c, d]).map_err(|error| Refusal::System {
+                    operation: "name the interface".to_owned(),
+                    source: io::Error::other(error),
                 })?;
             let veth = Veth {
                 name: &host,

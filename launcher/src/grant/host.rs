@@ -118,6 +118,16 @@ impl Host for System<'_> {
             IdKind::Group => "--add-subgids",
         };
         self.change_ranges(user, option, range, "give")
+            .map_err(|error| {
+                // usermod knows the users of /etc/passwd only, not those of a directory.
+                Error::other(format!(
+                    "{error} (add a line to {} by hand: {}:{}:{})",
+                    self.paths.subids(kind).display(),
+                    user.name,
+                    range.first,
+                    range.count
+                ))
+            })
     }
 
     fn remove_range(&self, user: &User, kind: IdKind, range: Range) -> Result<()> {

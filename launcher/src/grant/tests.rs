@@ -1,7 +1,7 @@
 //! Grants in a directory of the test's own, with a host that writes its files.
 
 use super::*;
-use berth_common::Gid;
+use berth_common::{Gid, Uid};
 use std::cell::RefCell;
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
