@@ -37,7 +37,10 @@ pub fn make(workspace: &Workspace, progress: &Progress, berth: Option<&Content>)
     apt::install(progress, apt::IMAGE_PACKAGES)?;
     make_dir(&workspace.images)?;
     let lock = File::create(workspace.images.join(".lock"))?;
-    lock.lock().context("cannot lock the directory of images")?;
+    if lock.try_lock().is_err() {
+        progress.say("waiting for another xtask that makes images");
+        lock.lock().context("cannot lock the directory of images")?;
+    }
     let base = base(workspace, progress)?;
     disk(workspace, progress, &base, Image::Stock, None)?;
     if let Some(content) = berth {

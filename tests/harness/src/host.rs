@@ -126,7 +126,7 @@ impl Host {
             .context("as root on the host")
     }
 
-    /// Writes a file on the host as root, with mode 0644 when it is new.
+    /// Writes a file on the host as root, `content` and a final newline; mode 0644 when it is new.
     pub fn write(&self, path: &str, content: &str) -> Result<()> {
         let quoted = path.replace('\'', r"'\''");
         self.root_with_input(&format!("cat > '{quoted}'"), &format!("{content}\n"))?

@@ -137,7 +137,9 @@ pub fn whole() -> Vec<Scene> {
             "berth attach web",
             &[("# ", "hostname; id -u; tty\n"), ("# ", "exit\n")],
         ),
-        alice("berth info web").tells("pid", pid).shows(&["web"]),
+        alice("berth info web")
+            .tells("pid", init_pid)
+            .shows(&["web"]),
         Scene::Chapter("The administrator lowers her quota to two network interfaces"),
         root("berth grant alice --nics 2").done(),
         alice("berth create more -t busybox").done(),
@@ -175,14 +177,10 @@ fn address(text: &str) -> Option<String> {
     })
 }
 
-/// The first number after the word `pid`, however it is written.
-fn pid(text: &str) -> Option<String> {
-    let lower = text.to_ascii_lowercase();
-    let mut words = lower.split(|c: char| !c.is_ascii_alphanumeric());
-    words.find(|word| *word == "pid")?;
-    words
-        .find(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit()))
-        .map(str::to_owned)
+/// The number after `Init:`.
+fn init_pid(text: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| line.strip_prefix("Init:"))?;
+    Some(line.trim().parse::<u32>().ok()?.to_string())
 }
 
 #[cfg(test)]
@@ -194,9 +192,11 @@ mod tests {
         let text = "berthbr0   UP   10.209.0.1/24 fe80::1/64";
         assert_eq!(address(text).as_deref(), Some("10.209.0.1"));
         assert_eq!(address("inet6 fe80::1/64 a/b"), None);
-        assert_eq!(pid("Name: web\nPID:  4711\n").as_deref(), Some("4711"));
-        assert_eq!(pid("pid of init 12").as_deref(), Some("12"));
-        assert_eq!(pid("rapid 12"), None);
+        assert_eq!(
+            init_pid("Name: web\nInit:   4711\n").as_deref(),
+            Some("4711")
+        );
+        assert_eq!(init_pid("Init: none\nMonitor: 12"), None);
     }
 
     #[test]

@@ -173,9 +173,8 @@ fn write(plan: &Plan, destdir: &Path) -> Result<String> {
 fn not_set(items: &[&Item], destdir: &Path) -> Result<String> {
     let mut text = String::from("\nNot set, for which root is needed:\n");
     for item in items {
-        let (uid, gid) = item.owner;
         let path = destdir.join(item.to.trim_start_matches('/'));
-        write!(text, "  owner {uid}:{gid}")?;
+        write!(text, "  owner {}", item.owner_name)?;
         if item.mode & 0o7000 != 0 {
             write!(text, ", mode {:04o}", item.mode)?;
         }
@@ -279,6 +278,7 @@ mod tests {
             to: to.into(),
             mode,
             owner: (0, 0),
+            owner_name: "root:root".into(),
             kind,
         }
     }
@@ -289,6 +289,7 @@ mod tests {
                 to: "/var/lib/x".into(),
                 mode: 0o700,
                 owner: (0, 0),
+                owner_name: "root:root".into(),
                 kind: Kind::Directory,
             },
             file("/usr/libexec/x/setuid", 0o4755, content, false),

@@ -25,6 +25,8 @@ pub struct Item {
     pub mode: u32,
     /// User and group id.
     pub owner: (u32, u32),
+    /// The same, by name.
+    pub owner_name: String,
     /// What it is.
     pub kind: Kind,
 }
@@ -59,6 +61,7 @@ impl Plan {
                 to,
                 mode,
                 owner,
+                owner_name: directory.access.owner.clone(),
                 kind: Kind::Directory,
             });
         }
@@ -76,6 +79,7 @@ impl Plan {
                 to: places.fill(&program.to)?,
                 mode: program.access.bits()?,
                 owner: program.access.ids()?,
+                owner_name: program.access.owner.clone(),
                 kind: Kind::File {
                     content,
                     config: false,
@@ -88,6 +92,7 @@ impl Plan {
                     to: target_of(&places.fill(&file.to)?, &path),
                     mode: file.access.bits()?,
                     owner: file.access.ids()?,
+                    owner_name: file.access.owner.clone(),
                     kind: Kind::File {
                         content: filled(places, &path)?,
                         config: file.config,
