@@ -27,8 +27,9 @@ pub struct Composed {
 }
 
 /// Composes the configuration: the owner's default.conf, or what he may have; then what is this
-/// container's own. The result has been read again and says what it should.
+/// container's own. The result has been read as a start will read it.
 pub fn compose(options: &CreateOptions, template: &Template) -> Result<Composed> {
+    refuse_unwritable_path(options)?;
     let mut hints = Vec::new();
     let mut text = header(&options.template);
     let default_conf = default_conf(options);
@@ -173,24 +174,27 @@ fn push(text: &mut String, line: &str) {
     let _ = writeln!(text, "{line}");
 }
 
-/// Reads the text as a start will, and compares: a path that the grammar cannot hold (with a
-/// line break, or ending in a blank) is noticed here and not at the first start.
+/// Reads the text as a start will.
 fn verify(options: &CreateOptions, text: &str) -> Result<Loaded> {
     let file = options.lxcpath.join(&options.name).join("config");
-    let loaded = load_text(&file, text, &DiskLoader).map_err(|error| invalid(&error))?;
-    let config = &loaded.config;
+    load_text(&file, text, &DiskLoader).map_err(|error| invalid(&error))
+}
+
+/// Refuses a path that the grammar cannot hold (with a line break, ending in a blank, not
+/// UTF-8): the container could not be started, or would be another one.
+fn refuse_unwritable_path(options: &CreateOptions) -> Result<()> {
     let wanted = rootfs(options);
-    if config
-        .rootfs
-        .as_ref()
-        .is_none_or(|found| found.value != wanted)
-    {
-        return Err(Error::other(format!(
-            "the path {:?} cannot be written into an LXC configuration; choose another lxcpath",
-            wanted
-        )));
+    let line = format!("lxc.rootfs.path = dir:{}\n", wanted.display());
+    let read = load_text(Path::new("config"), &line, &DiskLoader).ok();
+    let found = read
+        .and_then(|loaded| loaded.config.rootfs)
+        .map(|rootfs| rootfs.value);
+    if found.as_ref() == Some(&wanted) {
+        return Ok(());
     }
-    Ok(loaded)
+    Err(Error::other(format!(
+        "the path {wanted:?} cannot be written into an LXC configuration; choose another lxcpath"
+    )))
 }
 
 fn invalid(error: &LoadError) -> Error {

@@ -134,12 +134,11 @@ impl Site {
                 shown.join(&self.name).display()
             ))
         };
-        // An empty one, or one without files of other ids, needs nobody's help.
-        if kernel_fs::remove_dir_at(lxcpath, &self.name).is_ok() {
-            return Ok(());
-        }
+        let path = shown.join(&self.name);
         let dir = self.dir.as_fd();
-        mapped::run(idmap, || tree::empty(dir, &shown.join(&self.name))).map_err(left)?;
+        let mapped = mapped::run(idmap, || tree::empty(dir, &path));
+        // Where the namespace itself was what failed, there may be nothing yet of other ids.
+        mapped.or_else(|error| tree::empty(dir, &path).map_err(|_| left(error)))?;
         kernel_fs::remove_dir_at(lxcpath, &self.name)
             .map_err(|error| left(Error::file("remove", &shown.join(&self.name), error)))
     }

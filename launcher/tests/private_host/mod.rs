@@ -16,6 +16,33 @@ pub const ALICE: u32 = 4711;
 pub const SUBUID: u32 = 5_000_000;
 pub const SUBGID: u32 = 6_000_000;
 
+/// Runs the calling test again in a process of its own and tells that it did so; `false` in that
+/// process. A fork of the test runner inherits locks that threads of other tests hold at that
+/// moment, for ever; where there is one test, nobody holds any.
+pub fn ran_alone() -> bool {
+    const MARK: &str = "BERTH_TEST_RUNS_ALONE";
+    if std::env::var_os(MARK).is_some() {
+        return false;
+    }
+    let thread = std::thread::current();
+    let test = thread
+        .name()
+        .expect("the test runner names threads by their tests");
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    let arguments = ["--exact", test, "--test-threads=1", "--nocapture"];
+    let output = command.args(arguments).env(MARK, "1").output().unwrap();
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+    true
+}
+
 /// What differs from a machine on which everything is granted.
 #[derive(Default)]
 pub struct Host {
@@ -61,15 +88,15 @@ impl Host {
     }
 
     /// Runs the body as alice; a panic in it is a panic here.
-    pub fn as_alice(self, body: impl FnOnce()) {
-        self.as_alice_returning(|| {
+    pub fn run_as_alice(self, body: impl FnOnce()) {
+        self.run_as_alice_returning(|| {
             body();
             0
         });
     }
 
     /// The same with a small number as the result.
-    pub fn as_alice_returning(self, body: impl FnOnce() -> u8) -> u8 {
+    pub fn run_as_alice_returning(self, body: impl FnOnce() -> u8) -> u8 {
         self.run(
             Some((Uid::new(ALICE).unwrap(), Gid::new(ALICE).unwrap())),
             body,
@@ -77,7 +104,7 @@ impl Host {
     }
 
     /// Runs the body as root.
-    pub fn as_root(self, body: impl FnOnce()) {
+    pub fn run_as_root(self, body: impl FnOnce()) {
         self.run(None, || {
             body();
             0
@@ -177,10 +204,21 @@ impl Host {
 /// The limit counts for the user namespace in which it is set and those below it, so the test
 /// goes into one of its own first.
 fn forbid_user_namespaces() {
+    let own = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/user")).unwrap();
+    let (before, pid) = (own("self"), std::process::id().to_string());
+    // Only somebody outside may write more than one id into the maps.
+    let writer = process::fork(|| {
+        while own(&pid) == before {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        for map in ["uid_map", "gid_map"] {
+            fs::write(format!("/proc/{pid}/{map}"), "0 0 10000000\n").unwrap();
+        }
+        0
+    })
+    .unwrap();
     process::unshare(CloneFlags::CLONE_NEWUSER).unwrap();
-    for map in ["uid_map", "gid_map"] {
-        fs::write(Path::new("/proc/self").join(map), "0 0 10000000\n").unwrap();
-    }
+    assert!(writer.pidfd.wait().unwrap().success());
     fs::write("/proc/sys/user/max_user_namespaces", "0").unwrap();
 }
 
