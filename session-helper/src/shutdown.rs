@@ -19,7 +19,15 @@ pub fn run() -> Result<()> {
     if let Err(error) = enter_leaf() {
         tracing::warn!("{error}");
     }
-    let words = ["autostart", "--shutdown", "--timeout", LIMIT_SECONDS].map(Into::into);
+    let words = [
+        "autostart",
+        "--shutdown",
+        "--all",
+        "--ignore-auto",
+        "--total",
+        LIMIT_SECONDS,
+    ]
+    .map(Into::into);
     let command = Program::of(uid)?.command(&words, &[])?;
     std::env::set_current_dir("/").doing("enter /")?;
     Err(Error::new(
