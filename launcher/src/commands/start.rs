@@ -4,8 +4,11 @@ use std::os::fd::AsFd;
 
 use berth_cgroups::{DelegatedBase, Hierarchy};
 use berth_common::ContainerName;
+use berth_kernel::process::Exit;
 use berth_session_protocol::client::{Descriptors, LaunchError, launch};
 use berth_session_protocol::launch::Launch;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 
 use super::{VERB_PATIENCE, load_config, recover};
 use crate::error::{Error, Result};
@@ -68,8 +71,16 @@ fn has_systemd() -> bool {
 /// Runs `berth` with these arguments in the lasting cgroup and returns its exit code.
 pub fn through_launch_socket(arguments: &[&str]) -> Result<u8> {
     let uid = berth_kernel::cred::effective_uid();
-    let directory = std::fs::File::open(".")
-        .or_else(|_| std::fs::File::open("/"))
+    // A directory that may only be passed through will do.
+    let open = |path| {
+        nix::fcntl::open(
+            path,
+            OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )
+    };
+    let directory = open(".")
+        .or_else(|_| open("/"))
         .map_err(|error| Error::os("open the working directory", error))?;
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     let descriptors = Descriptors {
@@ -82,6 +93,8 @@ pub fn through_launch_socket(arguments: &[&str]) -> Result<u8> {
     };
     match launch(uid, request, descriptors) {
         Ok(exit) => Ok(exit.shell_code()),
+        // What the service had not begun yet it does not begin any more.
+        Err(LaunchError::Interrupted(signal)) => Ok(Exit::Signal(signal as i32).shell_code()),
         Err(error @ (LaunchError::NoSocket(_) | LaunchError::Connect { .. })) => {
             Err(Error::other(format!(
                 "{error}: there is no lasting cgroup for your containers. It comes with a login \
