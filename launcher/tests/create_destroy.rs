@@ -191,6 +191,8 @@ fn its_scripts_are_understood_by_its_own_shell() {
             let script = "for f in /etc/init.d/* /usr/share/udhcpc/default.script; do sh -n $f || exit 1; done
                  [ $(id -u) = 0 ] || exit 2
                  for a in init udhcpc ip ping syslogd halt reboot wget vi; do which $a || exit 3; done
+                 syslogd --help 2>&1 | grep -q -e -C || exit 4
+                 for o in -f -S -R -t -T -A -i -x -s -p; do udhcpc --help 2>&1 | grep -q -e $o || exit 5; done
                  /etc/init.d/rcK 2>/dev/null; cat /var/log/shutdown";
             let mut command = std::process::Command::new("/bin/sh");
             // There is no /dev/null in the new root.
