@@ -105,9 +105,10 @@ fn again_as_root(options: &Options) -> Result<()> {
 
 fn closing(workspace: &Workspace, host: &Host) -> String {
     format!(
-        "That was a real Debian with its own kernel; nothing on this machine has changed but\n  \
-         {}  the disk images\n  \
-         {}  console and journal of this host\n\n\
+        "That was a real Debian with its own kernel and systemd. On this machine it leaves\n  \
+         {}  its disk images\n  \
+         {}  its console and journal\n  \
+         and the Debian packages named above, if any.\n\n\
          Next:\n  \
          cargo xtask try --shell   be alice on that host\n  \
          cargo xtask install       install Berth on this machine (README.md, “Install”)\n  \

@@ -177,9 +177,9 @@ fn address(text: &str) -> Option<String> {
     })
 }
 
-/// The number after `Init:`.
+/// The number after `PID:`.
 fn init_pid(text: &str) -> Option<String> {
-    let line = text.lines().find_map(|line| line.strip_prefix("Init:"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("PID:"))?;
     Some(line.trim().parse::<u32>().ok()?.to_string())
 }
 
@@ -193,10 +193,10 @@ mod tests {
         assert_eq!(address(text).as_deref(), Some("10.209.0.1"));
         assert_eq!(address("inet6 fe80::1/64 a/b"), None);
         assert_eq!(
-            init_pid("Name: web\nInit:   4711\n").as_deref(),
+            init_pid("Name: web\nPID:   4711\n").as_deref(),
             Some("4711")
         );
-        assert_eq!(init_pid("Init: none\nMonitor: 12"), None);
+        assert_eq!(init_pid("PID: none\nMonitor: 12"), None);
     }
 
     #[test]
