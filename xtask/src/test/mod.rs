@@ -117,7 +117,7 @@ fn everything(
 fn checks(workspace: &Workspace, progress: &Progress, tally: &mut Tally) {
     let quiet = |result: Result<()>| result.map(|()| String::new());
     let mut fmt = workspace.cargo();
-    fmt.args(["fmt", "--all", "--check"]);
+    fmt.args(["fmt", "--all", "--check", "--", "--color", "never"]);
     tally.check("formatting", quiet(progress.run("formatting", &mut fmt)));
     let mut clippy = workspace.cargo();
     clippy.args([
