@@ -1,0 +1,196 @@
+//! Who is measured, and with which commands.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::host::{BASE, Host};
+
+/// The container without a NIC, and the one with one.
+pub const CONTAINERS: [&str; 2] = ["plain", "nic"];
+/// The payload below the root directory.
+pub const PAYLOAD: &str = "/payload";
+
+/// Whose command it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The ordinary user's.
+    User,
+    /// Root's: for a peer that cannot do it for an ordinary user here.
+    Root,
+}
+
+impl By {
+    /// As people say it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Root => "root",
+        }
+    }
+}
+
+/// One way to start a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contender {
+    /// `berth start` of one of [`CONTAINERS`].
+    Berth(&'static str),
+    /// `lxc-start` of the same container.
+    LxcStart(&'static str),
+    /// `lxc-execute` in the container without a NIC.
+    LxcExecute,
+    /// `crun run` with all namespaces.
+    Crun,
+    /// `bwrap --unshare-all`.
+    Bwrap,
+}
+
+/// In the order of the table.
+pub const ALL: [Contender; 7] = [
+    Contender::Bwrap,
+    Contender::Berth(CONTAINERS[0]),
+    Contender::Berth(CONTAINERS[1]),
+    Contender::Crun,
+    Contender::LxcExecute,
+    Contender::LxcStart(CONTAINERS[0]),
+    Contender::LxcStart(CONTAINERS[1]),
+];
+
+impl Contender {
+    /// As the table shows it.
+    pub fn name(self) -> String {
+        let nic = |container| {
+            if container == CONTAINERS[1] {
+                ", with a NIC"
+            } else {
+                ""
+            }
+        };
+        match self {
+            Self::Berth(container) => format!("berth start{}", nic(container)),
+            Self::LxcStart(container) => format!("lxc-start{}", nic(container)),
+            Self::LxcExecute => "lxc-execute".to_owned(),
+            Self::Crun => "crun run".to_owned(),
+            Self::Bwrap => "bwrap --unshare-all".to_owned(),
+        }
+    }
+
+    /// Who may run it, in the order of preference.
+    pub fn possible(self) -> &'static [By] {
+        match self {
+            Self::Berth(_) => &[By::User],
+            _ => &[By::User, By::Root],
+        }
+    }
+
+    /// The program and the Debian package it comes with; `None`: built here.
+    pub fn package(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Berth(_) => None,
+            Self::LxcStart(_) => Some(("lxc-start", "lxc")),
+            Self::LxcExecute => Some(("lxc-execute", "lxc")),
+            Self::Crun => Some(("crun", "crun")),
+            Self::Bwrap => Some(("bwrap", "bubblewrap")),
+        }
+    }
+
+    /// Runs the payload in a new container.
+    pub fn start(self, host: &Host, by: By, rootfs: &Path) -> Command {
+        let mut command = self.command(host, by, self.package().map_or("berth", |(name, _)| name));
+        match self {
+            Self::Berth(container) => {
+                command.args(["start", container]);
+            }
+            Self::LxcStart(container) => {
+                lxc(&mut command, host, container).arg("--daemon");
+            }
+            Self::LxcExecute => {
+                lxc(&mut command, host, CONTAINERS[0]).args(["--", PAYLOAD]);
+            }
+            Self::Crun => {
+                command.arg("--root").arg(state_dir(host, by));
+                command.args(["--cgroup-manager=cgroupfs", "run", "--bundle"]);
+                command.arg(bundle(host)).arg("bench");
+            }
+            Self::Bwrap => {
+                command.args(["--unshare-all", "--bind"]).arg(rootfs);
+                command.args(["/", "--proc", "/proc", "--dev", "/dev", PAYLOAD]);
+            }
+        }
+        command
+    }
+
+    /// Runs `true` in the container that [`Self::start`] left running; `None` if it left none.
+    pub fn exec(self, host: &Host, by: By) -> Option<Command> {
+        match self {
+            Self::Berth(container) => {
+                let mut command = self.command(host, by, "berth");
+                command.args(["exec", container, "--", "/bin/true"]);
+                Some(command)
+            }
+            Self::LxcStart(container) => {
+                let mut command = self.command(host, by, "lxc-attach");
+                lxc(&mut command, host, container).args(["--", "/bin/true"]);
+                Some(command)
+            }
+            _ => None,
+        }
+    }
+
+    /// Kills that container and waits for its end.
+    pub fn stop(self, host: &Host, by: By) -> Option<Command> {
+        match self {
+            Self::Berth(container) => {
+                let mut command = self.command(host, by, "berth");
+                command.args(["stop", "-k", container]);
+                Some(command)
+            }
+            Self::LxcStart(container) => {
+                let mut command = self.command(host, by, "lxc-stop");
+                lxc(&mut command, host, container).arg("--kill");
+                Some(command)
+            }
+            _ => None,
+        }
+    }
+
+    /// The names of [`Self::exec`] and [`Self::stop`] in the table.
+    pub fn verbs(self) -> Option<[&'static str; 2]> {
+        match self {
+            Self::Berth(_) => Some(["berth exec … true", "berth stop -k"]),
+            Self::LxcStart(_) => Some(["lxc-attach … true", "lxc-stop -k"]),
+            _ => None,
+        }
+    }
+
+    fn command(self, host: &Host, by: By, program: &str) -> Command {
+        let program = match self {
+            Self::Berth(_) => host.program(program),
+            _ => PathBuf::from(program),
+        };
+        match by {
+            By::User => host.as_user(program),
+            By::Root => host.as_root(program),
+        }
+    }
+}
+
+fn lxc<'c>(command: &'c mut Command, host: &Host, container: &str) -> &'c mut Command {
+    command
+        .arg("-P")
+        .arg(host.lxcpath())
+        .args(["-n", container])
+}
+
+/// Where crun's bundle is.
+pub fn bundle(host: &Host) -> PathBuf {
+    host.home().join("bundle")
+}
+
+/// The cgroup of crun's container.
+pub fn crun_cgroup() -> String {
+    format!("/{BASE}/crun")
+}
+
+fn state_dir(host: &Host, by: By) -> PathBuf {
+    host.home().join(format!("crun-{}", by.word()))
+}

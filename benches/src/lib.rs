@@ -1,2 +1,0 @@
-//! Measurements beside the peers.
-#![forbid(unsafe_code)]

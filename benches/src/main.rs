@@ -1,0 +1,77 @@
+//! Measurements of Berth beside its peers, in a host of their own: see docs/performance.md.
+#![forbid(unsafe_code)]
+
+mod binaries;
+mod contender;
+mod host;
+mod idle;
+mod oci;
+mod report;
+mod sample;
+mod start;
+mod statistics;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+/// Measures Berth beside its peers.
+///
+/// Everything happens in namespaces and in a cgroup of the measurement's own, which are gone
+/// afterwards; nothing is installed. Needs root.
+#[derive(Parser)]
+#[command(name = "berth-benches")]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// How long a container takes from the command to its first program.
+    Start(Options),
+}
+
+/// How to measure.
+#[derive(clap::Args, Clone, Debug)]
+struct Options {
+    /// Samples of each measurement.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(3..=10_000))]
+    samples: u32,
+    /// How long the machine rests before each sample, in milliseconds. Below 100 what the kernel
+    /// only does after a pause stays hidden.
+    #[arg(long, default_value_t = 150)]
+    idle_ms: u64,
+    /// How often a rest is repeated while other work keeps the machine busy, before the sample is
+    /// taken nevertheless and counted as one of a busy machine.
+    #[arg(long, default_value_t = 20)]
+    patience: u32,
+    /// Also writes everything measured to this file, times in milliseconds.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// The directory of the programs `berth` and `berth-usernic`; without it those next to this
+    /// program, built before if Cargo runs it.
+    #[arg(long)]
+    bin_dir: Option<PathBuf>,
+}
+
+impl Options {
+    fn idle(&self) -> Duration {
+        Duration::from_millis(self.idle_ms)
+    }
+}
+
+fn main() -> ExitCode {
+    let Cli {
+        what: What::Start(options),
+    } = Cli::parse();
+    match start::run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("berth-benches: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
