@@ -80,7 +80,7 @@ fn converse(link: &mut UnixStream, pid: i32, maps: &[IdMapping]) -> Result<bool>
         }
         match word[0] {
             UNSHARED => {
-                write_maps(pid, &with_own_ids(maps))?;
+                Mapping::start(pid, &with_own_ids(maps))?.finish()?;
                 // A child that has died meanwhile is seen by the next read.
                 let _ = link.write_all(&[MAPPED]);
             }
@@ -180,33 +180,41 @@ pub fn with_own_ids(maps: &[IdMapping]) -> Vec<IdMapping> {
     all
 }
 
-/// Writes the id maps of process `pid`'s user namespace: root itself, others by newuidmap(1) and
-/// newgidmap(1), side by side.
-pub fn write_maps(pid: i32, maps: &[IdMapping]) -> Result<()> {
-    let kinds = [IdKind::User, IdKind::Group];
-    if cred::effective_uid().is_root() {
-        return kinds
-            .into_iter()
-            .try_for_each(|kind| write_as_root(pid, kind, maps));
-    }
-    let mut helpers = Vec::new();
-    let mut result = Ok(());
-    for kind in kinds {
-        match start_helper(pid, kind, maps) {
-            Ok(child) => helpers.push((kind, child)),
-            Err(error) => result = result.and(Err(error)),
+/// The id maps of a new user namespace on their way: newuidmap(1) and newgidmap(1) work side by
+/// side, and the caller may do something else meanwhile.
+pub struct Mapping {
+    helpers: Vec<(IdKind, Child)>,
+}
+
+impl Mapping {
+    /// Starts writing the id maps of process `pid`'s user namespace. Root writes them himself.
+    pub fn start(pid: i32, maps: &[IdMapping]) -> Result<Self> {
+        let kinds = [IdKind::User, IdKind::Group];
+        let mut helpers = Vec::new();
+        for kind in kinds {
+            if cred::effective_uid().is_root() {
+                write_as_root(pid, kind, maps)?;
+            } else {
+                helpers.push((kind, start_helper(pid, kind, maps)?));
+            }
         }
+        Ok(Self { helpers })
     }
-    for (kind, child) in helpers {
-        let output = child.wait_with_output();
-        let output =
-            output.map_err(|error| Error::file("wait for", Path::new(helper(kind)), error))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            result = result.and(Err(explain_helper(kind, said.trim())));
+
+    /// Waits until the ids are mapped.
+    pub fn finish(self) -> Result<()> {
+        let mut result = Ok(());
+        for (kind, child) in self.helpers {
+            let output = child
+                .wait_with_output()
+                .map_err(|error| Error::file("wait for", Path::new(helper(kind)), error))?;
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stderr);
+                result = result.and(Err(explain_helper(kind, said.trim())));
+            }
         }
+        result
     }
-    result
 }
 
 fn write_as_root(pid: i32, kind: IdKind, maps: &[IdMapping]) -> Result<()> {

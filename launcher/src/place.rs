@@ -179,19 +179,23 @@ fn nearest(wanted: &str, names: &[ContainerName]) -> Option<String> {
         .map(|(_, name)| name.to_string())
 }
 
+/// How many letters have to be changed, added, left out or swapped with the next one.
 fn edit_distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, l) in left.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, r) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(l != *r);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+    let mut rows = vec![vec![0; right.len() + 1]; left.len() + 1];
+    rows[0] = (0..=right.len()).collect();
+    for i in 1..=left.len() {
+        rows[i][0] = i;
+        for j in 1..=right.len() {
+            let changed = rows[i - 1][j - 1] + usize::from(left[i - 1] != right[j - 1]);
+            let mut least = changed.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            if i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = least;
         }
     }
-    row[right.len()]
+    rows[left.len()][right.len()]
 }
 
 #[cfg(test)]
@@ -205,6 +209,7 @@ mod tests {
             .map(|name| name.parse().unwrap())
             .collect();
         assert_eq!(nearest("wbe2", &names), None);
+        assert_eq!(nearest("wbe", &names).as_deref(), Some("web"));
         assert_eq!(nearest("wep", &names).as_deref(), Some("web"));
         assert_eq!(nearest("databse", &names).as_deref(), Some("database"));
         assert_eq!(edit_distance("kitten", "sitting"), 3);

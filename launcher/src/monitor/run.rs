@@ -14,8 +14,8 @@ use super::log;
 use super::protocol::{Answer, Request};
 use super::session::{Client, Session};
 use crate::error::{Error, Result};
+use crate::mapped::{Mapping, explain_no_user_namespace};
 use crate::start::cgroup::ContainerCgroup;
-use crate::start::idmap::Mapping;
 use crate::start::plan::StartPlan;
 use crate::start::{child, network, sync};
 use crate::state::{LastExit, Record, Runtime, State, now};
@@ -132,8 +132,13 @@ impl<'a> Run<'a> {
             .into_iter()
             .map(network::NicRequest::finish)
             .collect();
-        mapped?;
-        let nics = nics?;
+        let nics = match (mapped, nics) {
+            (Ok(()), Ok(nics)) => nics,
+            // If the child has failed meanwhile, no helper could serve it: its reason counts.
+            (Err(error), _) | (_, Err(error)) => {
+                return Err(failure_told(&ours).unwrap_or(error));
+            }
+        };
         let names: Vec<String> = nics.iter().map(|nic| nic.name.clone()).collect();
         // If the child failed meanwhile, its own reason is the one to be told.
         let _ = ours.send(&sync::go(&names), &[]);
@@ -503,6 +508,15 @@ fn refuse(connection: &Connection, why: &str) {
     let _ = connection.send(&answer.frame(), &[]);
 }
 
+/// Why the child gave up, if it did so already.
+fn failure_told(child: &Connection) -> Option<Error> {
+    child.set_nonblocking(true).ok()?;
+    match sync::from_child(child) {
+        Ok(Some(sync::FromChild::Failed(why))) => Some(Error::other(why)),
+        _ => None,
+    }
+}
+
 /// Reads what a terminal printed, so that its writer never waits for a reader.
 fn drain(terminal: BorrowedFd<'_>) {
     let mut buffer = [0; 4096];
@@ -540,23 +554,10 @@ fn halt_signal_of(init: i32) -> i32 {
 }
 
 fn namespaces_refused(error: std::io::Error) -> Error {
-    let hint = match error.raw_os_error() {
-        Some(nix::libc::EPERM) => {
-            " (the kernel refuses user namespaces to ordinary users here: an administrator looks \
-             at the sysctls kernel.unprivileged_userns_clone and \
-             kernel.apparmor_restrict_unprivileged_userns)"
+    match error.raw_os_error() {
+        Some(nix::libc::EAGAIN | nix::libc::ENOMEM) => {
+            Error::os("make the container's first process", error)
         }
-        Some(nix::libc::ENOSPC) => {
-            " (the limit of user namespaces is reached: sysctl user.max_user_namespaces)"
-        }
-        Some(nix::libc::EINVAL | nix::libc::ENOSYS) => {
-            " (this kernel has no user namespaces, or is older than 5.7)"
-        }
-        Some(nix::libc::EAGAIN) => " (the limit of processes is reached)",
-        _ => "",
-    };
-    Error::other(format!(
-        "cannot make the container's namespaces: {}{hint}",
-        crate::error::Plain(&error)
-    ))
+        _ => explain_no_user_namespace(error),
+    }
 }

@@ -11,13 +11,11 @@ use berth_container_config::value::{
     CgroupMountMode, CreateTarget, Gateway, IdKind, MountEntry, NetType, ProcMode, PropagationKind,
     SysMode,
 };
-use berth_container_config::{Config, Net, Positioned};
+use berth_container_config::{Config, IdMapping, Net, Positioned};
 use berth_kernel::cred::{self, CapabilitySet};
 use berth_kernel::mount::{Attributes, Propagation};
 
-use super::plan::{
-    AutoMount, Create, IdMap, IdRange, MountPlan, MountSource, NetPlan, StartPlan, Way,
-};
+use super::plan::{AutoMount, Create, MountPlan, MountSource, NetPlan, StartPlan, Way};
 use crate::error::{Error, Result};
 use crate::place::Place;
 
@@ -135,25 +133,8 @@ fn rootfs(config: &Config, dir: &Path) -> Result<PathBuf> {
     }
 }
 
-/// The configuration's id map as the launcher uses it.
-pub fn idmap_of(config: &Config) -> IdMap {
-    let mut map = IdMap::default();
-    for mapping in &config.idmap {
-        let range = IdRange {
-            inside: mapping.inside,
-            host: mapping.host,
-            count: mapping.count,
-        };
-        match mapping.kind {
-            IdKind::User => map.uids.push(range),
-            IdKind::Group => map.gids.push(range),
-        }
-    }
-    map
-}
-
-fn idmap(config: &Config, file: &Path) -> Result<IdMap> {
-    let map = idmap_of(config);
+fn idmap(config: &Config, file: &Path) -> Result<Vec<IdMapping>> {
+    let map: Vec<IdMapping> = config.idmap.iter().map(|mapping| mapping.value).collect();
     if map.is_empty() {
         if cred::effective_uid().is_root() {
             return Ok(map);
@@ -166,8 +147,11 @@ fn idmap(config: &Config, file: &Path) -> Result<IdMap> {
             own_name()
         )));
     }
-    let has_root = |ranges: &[IdRange]| ranges.iter().any(|range| range.inside == 0);
-    if !has_root(&map.uids) || !has_root(&map.gids) {
+    let has_root = |kind| {
+        map.iter()
+            .any(|mapping| mapping.kind == kind && mapping.covers_inside(0))
+    };
+    if !has_root(IdKind::User) || !has_root(IdKind::Group) {
         return Err(Error::other(format!(
             "{}: lxc.idmap maps no id for root: it needs a line for user 0 and one for group 0, \
              as in lxc.idmap = u 0 100000 65536 and lxc.idmap = g 0 100000 65536",

@@ -337,7 +337,7 @@ fn mount_terminals(plan: &StartPlan, dev: BorrowedFd<'_>) -> Result<Terminals, F
         (c"mode", Some(c"0620")),
         (c"max", Some(&most)),
     ];
-    if plan.idmap.has_group(TTY_GROUP) {
+    if plan.has_group(TTY_GROUP) {
         options.push((c"gid", Some(&group)));
     }
     let attributes = Attributes::NO_SUID | Attributes::NO_EXEC;

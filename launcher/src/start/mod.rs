@@ -3,7 +3,6 @@
 pub mod build;
 pub mod cgroup;
 pub mod child;
-pub mod idmap;
 pub mod network;
 pub mod plan;
 pub mod sync;

@@ -5,45 +5,9 @@ use std::path::PathBuf;
 
 use berth_cgroups::LimitSetting;
 use berth_common::{ContainerName, InterfaceName};
-use berth_container_config::value::Personality;
+use berth_container_config::{IdKind, IdMapping, Personality};
 use berth_kernel::cred::CapabilitySet;
 use berth_kernel::mount::{Attributes, Propagation};
-
-/// A range of ids inside a container and the same number of ids on the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IdRange {
-    /// First id inside.
-    pub inside: u32,
-    /// First id on the host.
-    pub host: u32,
-    /// How many.
-    pub count: u32,
-}
-
-/// Whose ids a container's ids are. Empty for a container of root's that shares the host's.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IdMap {
-    /// User ids.
-    pub uids: Vec<IdRange>,
-    /// Group ids.
-    pub gids: Vec<IdRange>,
-}
-
-impl IdMap {
-    /// Whether the container shares the host's ids.
-    pub fn is_empty(&self) -> bool {
-        self.uids.is_empty() && self.gids.is_empty()
-    }
-
-    /// Whether group `gid` exists inside.
-    pub fn has_group(&self, gid: u32) -> bool {
-        self.is_empty()
-            || self
-                .gids
-                .iter()
-                .any(|range| gid.wrapping_sub(range.inside) < range.count)
-    }
-}
 
 /// A file or directory to be made where a mount's target is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,8 +115,8 @@ pub struct StartPlan {
     pub lxcpath: PathBuf,
     /// The container's root directory on the host.
     pub rootfs: PathBuf,
-    /// Its ids.
-    pub idmap: IdMap,
+    /// Whose its ids are; empty for a container of root's that shares the host's.
+    pub idmap: Vec<IdMapping>,
     /// Its host name.
     pub hostname: CString,
     /// Init's path and arguments.
@@ -198,4 +162,15 @@ pub struct StartPlan {
     pub pdeath_signal: i32,
     /// Where the monitor writes down what happened.
     pub log_file: PathBuf,
+}
+
+impl StartPlan {
+    /// Whether group `gid` exists inside.
+    pub fn has_group(&self, gid: u32) -> bool {
+        let mut groups = self
+            .idmap
+            .iter()
+            .filter(|mapping| mapping.kind == IdKind::Group);
+        self.idmap.is_empty() || groups.any(|mapping| mapping.covers_inside(gid))
+    }
 }

@@ -219,7 +219,7 @@ fn a_shell_inside_has_a_terminal() -> Result {
     std::thread::sleep(Duration::from_millis(500));
     shell.send("\x1a")?;
     shell.expect("Stopped", SOON)?;
-    shell.send("kill %1; exit 9\n")?;
+    shell.send("kill -9 %1; fg; exit 9\n")?;
     assert_eq!(shell.finish(SOON)?.code, 9);
     Ok(())
 }
@@ -329,7 +329,7 @@ fn containers_outlive_the_session_of_a_lingering_user_only() -> Result {
     alice.run("loginctl disable-linger")?.ok()?;
     alice.logout()?;
     host.wait_until(
-        "! systemctl is-active --quiet berth-user@1000.service",
+        "systemctl is-active berth-user@1000.service | grep -x inactive",
         SOON,
     )?;
     host.root(&format!("test ! -e /proc/{init}"))?.ok()?;
