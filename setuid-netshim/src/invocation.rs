@@ -57,13 +57,33 @@ pub struct Create {
     pub answer: AnswerForm,
 }
 
+/// Where the network namespace of a container that ends is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `/proc/PID/ns/net`
+    Process(u32),
+    /// `/proc/PID/fd/N`
+    Descriptor(u32, u32),
+}
+
+/// A request to delete a port of an Open vSwitch bridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delete {
+    /// The container's network namespace; `None` if the caller named no such place.
+    pub place: Option<Place>,
+    /// The bridge.
+    pub bridge: InterfaceName,
+    /// The host's end.
+    pub host: InterfaceName,
+}
+
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invocation {
     /// Create a NIC.
     Create(Create),
     /// Delete a port of an Open vSwitch bridge.
-    Delete,
+    Delete(Delete),
 }
 
 /// Why a command line is not understood.
@@ -94,7 +114,9 @@ pub fn parse(arguments: &[&str]) -> Result<Invocation, Misuse> {
             name,
             AnswerForm::NamesAndIndexes,
         ),
-        ["delete", _, _, _, _, _] | ["delete", _, _, _, _, _, _] => Ok(Invocation::Delete),
+        ["delete", _lxcpath, _container, place, kind, bridge, host] => {
+            delete(place, kind, bridge, host)
+        }
         [verb, ..] if verb == "create" || verb == "delete" => Err(Misuse::Form),
         [pid, kind, bridge] if is_number(pid) => {
             create(None, pid, kind, bridge, "", AnswerForm::Names)
@@ -124,24 +146,12 @@ fn create(
     name: &str,
     answer: AnswerForm,
 ) -> Result<Invocation, Misuse> {
-    // A process number is positive and fits pid_t.
-    let pid = Some(pid)
-        .filter(|text| is_number(text))
-        .and_then(|text| text.parse::<u32>().ok())
-        .filter(|&pid| pid > 0 && i32::try_from(pid).is_ok())
+    let pid = process_number(pid)
         .ok_or_else(|| Misuse::Part(format!("“{}” is no process number", shown(pid))))?;
-    if kind != "veth" {
-        return Err(Misuse::Part(format!(
-            "only the type veth is supported, not “{}”",
-            shown(kind)
-        )));
-    }
+    check_kind(kind)?;
     let link = match bridge {
         "none" => Link::Unbridged,
-        name => Link::Bridge(
-            name.parse()
-                .map_err(|e| Misuse::Part(format!("bridge: {e}")))?,
-        ),
+        name => Link::Bridge(bridge_name(name)?),
     };
     let name = match name {
         "" | "eth%d" => None,
@@ -159,6 +169,53 @@ fn create(
         container,
         answer,
     }))
+}
+
+fn delete(place: &str, kind: &str, bridge: &str, host: &str) -> Result<Invocation, Misuse> {
+    check_kind(kind)?;
+    Ok(Invocation::Delete(Delete {
+        place: namespace_place(place),
+        bridge: bridge_name(bridge)?,
+        host: host
+            .parse()
+            .map_err(|e| Misuse::Part(format!("interface: {e}")))?,
+    }))
+}
+
+/// A path is a place only in the two forms that liblxc uses, so that no caller can have a root
+/// process walk through paths of his choice.
+fn namespace_place(path: &str) -> Option<Place> {
+    let (pid, rest) = path.strip_prefix("/proc/")?.split_once('/')?;
+    let pid = process_number(pid)?;
+    match rest.strip_prefix("fd/") {
+        Some(number) if is_number(number) => Some(Place::Descriptor(pid, number.parse().ok()?)),
+        None if rest == "ns/net" => Some(Place::Process(pid)),
+        _ => None,
+    }
+}
+
+/// Positive, and fits pid_t.
+fn process_number(text: &str) -> Option<u32> {
+    Some(text)
+        .filter(|text| is_number(text))?
+        .parse()
+        .ok()
+        .filter(|&pid: &u32| pid > 0 && i32::try_from(pid).is_ok())
+}
+
+fn check_kind(kind: &str) -> Result<(), Misuse> {
+    if kind == "veth" {
+        return Ok(());
+    }
+    Err(Misuse::Part(format!(
+        "only the type veth is supported, not “{}”",
+        shown(kind)
+    )))
+}
+
+fn bridge_name(name: &str) -> Result<InterfaceName, Misuse> {
+    name.parse()
+        .map_err(|e| Misuse::Part(format!("bridge: {e}")))
 }
 
 /// What the caller typed, without control characters and not whole pages of it.
@@ -220,16 +277,32 @@ mod tests {
         ] {
             assert_eq!(created(arguments).name, None, "{arguments:?}");
         }
-        let delete = [
-            "delete",
-            "/p",
-            "web",
-            "/proc/1/ns/net",
-            "veth",
-            "ovs0",
-            "veth0",
-        ];
-        assert_eq!(parse(&delete), Ok(Invocation::Delete));
+    }
+
+    #[test]
+    fn deletions_name_a_namespace_by_process_or_descriptor() {
+        for (path, place) in [
+            ("/proc/17/ns/net", Some(Place::Process(17))),
+            ("/proc/17/fd/5", Some(Place::Descriptor(17, 5))),
+            ("/proc/self/ns/net", None),
+            ("/proc/17/ns/net/", None),
+            ("/proc/17/fd/../ns/net", None),
+            ("/proc/17/ns/mnt", None),
+            ("/proc/17/fd/", None),
+            ("/etc/shadow", None),
+            ("/home/alice/fifo", None),
+            ("", None),
+        ] {
+            let delete = ["delete", "/p", "web", path, "veth", "ovs0", "veth0"];
+            match parse(&delete) {
+                Ok(Invocation::Delete(delete)) => assert_eq!(delete.place, place, "{path}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(
+            parse(&["delete", "/p", "web", "/proc/1/ns/net", "veth", "ovs0"]),
+            Err(Misuse::Form)
+        );
     }
 
     #[test]

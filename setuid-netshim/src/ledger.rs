@@ -33,6 +33,25 @@ pub fn host_name(uid: Uid, random: [u8; 4]) -> Result<InterfaceName, NameError> 
     name.parse()
 }
 
+/// Whom a host name says that its NIC counts for; `None` if no helper gives such names.
+pub fn owner(name: &str) -> Option<Uid> {
+    let rest = name.strip_prefix(START)?;
+    let (number, random) = rest.split_once(['_', '-'])?;
+    let digit = |byte: u8| DIGITS.iter().position(|&digit| digit == byte);
+    if random.len() != 4 || !random.bytes().all(|byte| digit(byte).is_some()) {
+        return None;
+    }
+    let uid = if rest.as_bytes().get(number.len()) == Some(&b'_') {
+        number.parse().ok()?
+    } else {
+        number.bytes().try_fold(0u32, |sum, byte| {
+            sum.checked_mul(62)?.checked_add(digit(byte)? as u32)
+        })?
+    };
+    // Each uid has one way of being written.
+    Uid::new(uid).filter(|&uid| name.starts_with(&prefix(uid)))
+}
+
 /// The ports among these that count for the user.
 pub fn of_user<'a>(ports: impl Iterator<Item = &'a str>, uid: Uid) -> Vec<&'a str> {
     let prefix = prefix(uid);
@@ -60,6 +79,29 @@ mod tests {
     }
 
     #[test]
+    fn names_that_no_helper_gives_have_no_owner() {
+        for name in [
+            "veth1000_aaa",
+            "veth1000_aaaaa",
+            "veth01000_aaaa",
+            "veth_aaaa",
+            "veth1000-aaaa_",
+            "veth65537_aaaa",
+            "veth0-aaaa",
+            "vethzzzzzzz-aaaa",
+            "eth1000_aaaa",
+            "veth+1_aaaa",
+            "",
+            "veth1000_aa.a",
+            "vethg-aaaa",
+        ] {
+            assert_eq!(owner(name), None, "{name}");
+        }
+        assert_eq!(owner("veth1000_aAz9"), Some(uid(1000)));
+        assert_eq!(owner("vethH33-aaaa"), Some(uid(65_537)));
+    }
+
+    #[test]
     fn only_the_users_own_count() {
         let ports = [
             "veth1000_aaaa",
@@ -78,6 +120,14 @@ mod tests {
             let name = host_name(uid(a), random).unwrap();
             let counts = of_user([name.as_str()].into_iter(), uid(b)).len();
             prop_assert_eq!(counts == 1, a == b);
+            prop_assert_eq!(owner(name.as_str()), Some(uid(a)));
+        }
+
+        #[test]
+        fn an_owner_is_who_the_name_counts_for(name in "veth[0-9A-Za-z]{0,7}[_-][0-9A-Za-z]{3,5}") {
+            if let Some(owner) = owner(&name) {
+                prop_assert_eq!(of_user([name.as_str()].into_iter(), owner).len(), 1);
+            }
         }
     }
 }

@@ -6,11 +6,16 @@
 //! [`request::serve`] reads top to bottom as the order of acts.
 #![forbid(unsafe_code)]
 
+pub mod alias;
 pub mod audit;
 pub mod caller;
+pub mod confine;
+pub mod create;
 pub mod invocation;
 pub mod ledger;
+pub mod lock;
 pub mod neutral;
+pub mod ovs;
 pub mod ports;
 pub mod refusal;
 pub mod request;

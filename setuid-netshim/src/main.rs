@@ -3,7 +3,8 @@
 
 use berth_common::exit;
 use berth_usernic::invocation::Misuse;
-use berth_usernic::request::{self, Granted};
+use berth_usernic::refusal::code;
+use berth_usernic::request::{self, Granted, Served};
 use berth_usernic::{Refusal, audit, caller, neutral};
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -18,20 +19,26 @@ fn main() -> ExitCode {
         .collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
 
-    let outcome = match caller::missing_rights() {
-        Some(why) => Err(Refusal::NoRights(why)),
-        None => neutral::neutralise().and_then(|()| request::serve(caller, &arguments)),
+    let outcome = match caller::rights() {
+        Err(why) => Err(Refusal::NoRights(why)),
+        Ok(rights) => neutral::neutralise(rights).and_then(|()| request::serve(caller, &arguments)),
     };
     match outcome {
-        Ok(granted) => deliver(caller, granted),
-        Err(Refusal::Misuse(Misuse::Form)) => {
-            complain(&Refusal::Misuse(Misuse::Form));
-            ExitCode::from(exit::FAILED)
+        Ok(Served::Granted(granted)) => deliver(caller, granted),
+        Ok(Served::Deleted { user, bridge, host }) => {
+            audit::record(format_args!(
+                "deleted uid={caller} user={user} bridge={bridge} nic={host}"
+            ));
+            ExitCode::from(exit::OK)
         }
         Err(refusal) => {
-            complain(&format_args!("berth-usernic: {refusal}"));
-            audit::record(format_args!("refused uid={caller}: {refusal}"));
-            ExitCode::from(exit::FAILED)
+            if let Refusal::Misuse(Misuse::Form) = refusal {
+                complain(&refusal);
+            } else {
+                complain(&format_args!("berth-usernic: {refusal}"));
+                audit::record(format_args!("refused uid={caller}: {refusal}"));
+            }
+            ExitCode::from(refusal.exit_code())
         }
     }
 }
@@ -55,7 +62,7 @@ fn deliver(caller: berth_common::Uid, granted: Granted) -> ExitCode {
             complain(&format_args!(
                 "berth-usernic: cannot write the answer: {error}"
             ));
-            ExitCode::from(exit::FAILED)
+            ExitCode::from(code::FAILED)
         }
     }
 }

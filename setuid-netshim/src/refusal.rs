@@ -14,8 +14,24 @@ pub enum Refusal {
     NoRights(String),
     /// The command line is not understood.
     Misuse(Misuse),
-    /// `delete` was asked for.
-    Delete,
+    /// `delete` was asked for a NIC on a bridge that is none of Open vSwitch's.
+    NotOvs(String),
+    /// The NIC to delete is no port of that bridge, or none of the caller's.
+    NotYourPort {
+        /// The NIC.
+        host: String,
+        /// The bridge.
+        bridge: String,
+    },
+    /// The namespace given to `delete` is none, or not the caller's.
+    NotYourPlace,
+    /// ovs-vsctl(8) failed.
+    Ovs {
+        /// What was to be done.
+        operation: String,
+        /// What it said, or what happened to it.
+        why: String,
+    },
     /// The real uid has no name.
     UnknownUser(Uid),
     /// The process does not exist, or its network namespace is not the caller's.
@@ -74,6 +90,56 @@ pub enum Refusal {
     },
 }
 
+/// Exit codes of the helper. LXC's callers only tell zero from the rest.
+pub mod code {
+    /// A system call, a file or the kernel failed.
+    pub const FAILED: u8 = 1;
+    /// The command line is not understood.
+    pub const USAGE: u8 = 2;
+    /// The program has no rights, or was called in another network namespace than the host's.
+    pub const NO_RIGHTS: u8 = 3;
+    /// The caller's uid has no name.
+    pub const UNKNOWN_USER: u8 = 4;
+    /// The namespace is not the caller's, or does not exist.
+    pub const NOT_YOURS: u8 = 5;
+    /// The quota file has no line for the caller and the bridge.
+    pub const NO_LINE: u8 = 6;
+    /// The quota is used up.
+    pub const USED_UP: u8 = 7;
+    /// There is no such bridge, or it is none.
+    pub const NO_BRIDGE: u8 = 8;
+    /// The bridge is full.
+    pub const BRIDGE_FULL: u8 = 9;
+    /// The container has an interface of that name.
+    pub const NAME_TAKEN: u8 = 10;
+    /// Another request of the same user does not end.
+    pub const BUSY: u8 = 11;
+    /// The quota file cannot be used.
+    pub const USERNET: u8 = 12;
+}
+
+impl Refusal {
+    /// The program's exit code for it ([`code`]).
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Misuse(_) => code::USAGE,
+            Self::NoRights(_) | Self::NotTheHost => code::NO_RIGHTS,
+            Self::UnknownUser(_) => code::UNKNOWN_USER,
+            Self::NotYourNamespace { .. } | Self::NotYourPlace | Self::NotYourPort { .. } => {
+                code::NOT_YOURS
+            }
+            Self::NoLine { .. } => code::NO_LINE,
+            Self::UsedUp { .. } => code::USED_UP,
+            Self::NoBridge(_) | Self::NotABridge { .. } | Self::NotOvs(_) => code::NO_BRIDGE,
+            Self::BridgeFull(_) => code::BRIDGE_FULL,
+            Self::NameTaken(_) => code::NAME_TAKEN,
+            Self::Busy => code::BUSY,
+            Self::Usernet { .. } => code::USERNET,
+            Self::Ovs { .. } | Self::Kernel(_) | Self::System { .. } => code::FAILED,
+        }
+    }
+}
+
 impl From<berth_netlink::Error> for Refusal {
     fn from(error: berth_netlink::Error) -> Self {
         Self::Kernel(error)
@@ -87,10 +153,18 @@ impl fmt::Display for Refusal {
             Self::NoRights(why) => write!(f, "cannot create network interfaces: {why}"),
             Self::Misuse(Misuse::Form) => f.write_str(invocation::USAGE),
             Self::Misuse(Misuse::Part(why)) => f.write_str(why),
-            Self::Delete => f.write_str(
-                "nothing to delete: a NIC on a Linux bridge goes with its container, and Open \
-                 vSwitch bridges are not supported in this version",
+            Self::NotOvs(bridge) => write!(
+                f,
+                "nothing to delete: {bridge} is no Open vSwitch bridge, and a NIC on any other \
+                 goes with its container"
             ),
+            Self::NotYourPort { host, bridge } => {
+                write!(f, "{host} is no NIC of yours on the bridge {bridge}")
+            }
+            Self::NotYourPlace => {
+                f.write_str("the path names no network namespace of a container of yours")
+            }
+            Self::Ovs { operation, why } => write!(f, "cannot {operation}: {why}"),
             Self::UnknownUser(uid) => write!(f, "uid {uid} has no user name"),
             Self::NotYourNamespace { pid } => write!(
                 f,
@@ -131,7 +205,8 @@ impl fmt::Display for Refusal {
             Self::NotABridge { name, kind } => match kind.as_deref() {
                 Some("openvswitch") => write!(
                     f,
-                    "{name} is an Open vSwitch bridge; those are not supported in this version"
+                    "{name} is an Open vSwitch bridge, and ovs-vsctl is not installed (ask an \
+                     administrator to install openvswitch-switch)"
                 ),
                 Some(kind) => write!(f, "{name} is no bridge, but an interface of type {kind}"),
                 None => write!(f, "{name} is no bridge, but another kind of interface"),

@@ -1,6 +1,7 @@
 //! The proof that a network namespace is the caller's.
 
 use crate::Refusal;
+use crate::invocation::Place;
 use berth_common::Uid;
 use berth_kernel::fs;
 use berth_kernel::ns::{self, Kind, Namespace};
@@ -15,6 +16,24 @@ pub fn prove(pid: u32, caller: Uid) -> Result<Namespace, Refusal> {
     match judge(pid, caller, &own) {
         Ok(Some(target)) => Ok(target),
         Ok(None) | Err(_) => Err(Refusal::NotYourNamespace { pid }),
+    }
+}
+
+/// The same for the namespace of a container that ends, which its monitor holds open.
+pub fn prove_place(place: Option<Place>, caller: Uid) -> Result<(), Refusal> {
+    let own = own_namespaces()?;
+    let open = || -> io::Result<Namespace> {
+        match place.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))? {
+            Place::Process(pid) => of_process(pid),
+            Place::Descriptor(pid, number) => {
+                let process = fs::open_dir(Path::new(&format!("/proc/{pid}")))?;
+                Namespace::at(process.as_fd(), &format!("fd/{number}"), Kind::Net)
+            }
+        }
+    };
+    match open().and_then(|target| is_callers(&target, caller, &own)) {
+        Ok(true) => Ok(()),
+        _ => Err(Refusal::NotYourPlace),
     }
 }
 
@@ -47,16 +66,24 @@ fn own_namespaces() -> Result<Own, Refusal> {
 }
 
 fn judge(pid: u32, caller: Uid, own: &Own) -> io::Result<Option<Namespace>> {
+    let target = of_process(pid)?;
+    Ok(is_callers(&target, caller, own)?.then_some(target))
+}
+
+fn of_process(pid: u32) -> io::Result<Namespace> {
     let process = fs::open_dir(Path::new(&format!("/proc/{pid}")))?;
-    let target = Namespace::of_process(process.as_fd(), Kind::Net)?;
+    Namespace::of_process(process.as_fd(), Kind::Net)
+}
+
+fn is_callers(target: &Namespace, caller: Uid, own: &Own) -> io::Result<bool> {
     if target.is(&own.net)? {
-        return Ok(None);
+        return Ok(false);
     }
-    let owner = match ns::owner_below(&target, &own.user)? {
+    let owner = match ns::owner_below(target, &own.user)? {
         Some(owner) => owner,
         // Ruled by the host's own user namespace: root's, if it is anybody's.
         None if target.user_namespace()?.is(&own.user)? => Uid::ROOT,
-        None => return Ok(None),
+        None => return Ok(false),
     };
-    Ok((owner == caller).then_some(target))
+    Ok(owner == caller)
 }

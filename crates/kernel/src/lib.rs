@@ -11,6 +11,7 @@ pub mod netlink_socket;
 pub mod ns;
 pub mod process;
 pub mod random;
+pub mod seccomp;
 pub mod signal;
 pub mod sock;
 pub mod tty;

@@ -55,15 +55,23 @@ fn lift(resource: Resource, wanted: u64) -> io::Result<()> {
     }
 }
 
-/// Schedules the process as any other: policy SCHED_OTHER, niceness 0.
+/// Schedules the process as any other: policy SCHED_OTHER, niceness 0. Without CAP_SYS_NICE it
+/// stays as nice as its caller was.
 pub fn schedule_normally() -> io::Result<()> {
     let parameters = libc::sched_param { sched_priority: 0 };
     // SAFETY: the structure is initialised and outlives the call.
     let done = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters) };
-    check(done.into())?;
+    unless_not_permitted(check(done.into()))?;
     // SAFETY: setpriority(2) takes numbers.
     let done = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 0) };
-    check(done.into()).map(drop)
+    unless_not_permitted(check(done.into()))
+}
+
+fn unless_not_permitted(done: io::Result<libc::c_long>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Sets the umask to these permission bits.

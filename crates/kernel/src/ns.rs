@@ -67,8 +67,13 @@ impl Namespace {
     /// The link is read before it is followed, so that whatever stands at its place is never
     /// opened, let alone a device or a FIFO.
     pub fn of_process(process: BorrowedFd<'_>, kind: Kind) -> io::Result<Self> {
-        let path = format!("ns/{}", kind.name());
-        let link = fcntl::readlinkat(process, path.as_str())?;
+        Self::at(process, &format!("ns/{}", kind.name()), kind)
+    }
+
+    /// The namespace that a link in a process's directory in procfs leads to: `ns/net`, or `fd/N`
+    /// for one that the process has open. As [`Namespace::of_process`] otherwise.
+    pub fn at(process: BorrowedFd<'_>, path: &str, kind: Kind) -> io::Result<Self> {
+        let link = fcntl::readlinkat(process, path)?;
         let number = link
             .to_str()
             .and_then(|text| text.strip_prefix(kind.name()))
@@ -77,7 +82,7 @@ impl Namespace {
             .and_then(|text| text.parse::<u64>().ok())
             .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let fd = fcntl::openat(process, path.as_str(), flags, Mode::empty())?;
+        let fd = fcntl::openat(process, path, flags, Mode::empty())?;
         let namespace = Self::from_fd(fd, kind)?;
         // The process may have changed its namespace in between; then the answer is about two.
         if namespace.id()?.1 == number {

@@ -1,0 +1,150 @@
+//! System call filters (seccomp(2)) of a program on itself: plain lists of numbers.
+
+use std::io;
+
+/// What a filter does with the system calls of a list; all others get the opposite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter<'a> {
+    /// These fail with `EPERM`, all others go through.
+    Refuse(&'a [libc::c_long]),
+    /// These go through, all others fail with `ENOSYS`, at which the C library falls back to
+    /// older calls.
+    AllowOnly(&'a [libc::c_long]),
+}
+
+// linux/audit.h: what `seccomp_data.arch` holds for a program built for this machine.
+#[cfg(target_arch = "x86_64")]
+const ARCH: Option<u32> = Some(0xc000_003e);
+#[cfg(target_arch = "aarch64")]
+const ARCH: Option<u32> = Some(0xc000_00b7);
+#[cfg(target_arch = "riscv64")]
+const ARCH: Option<u32> = Some(0xc000_00f3);
+#[cfg(not(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+)))]
+const ARCH: Option<u32> = None;
+
+/// On x86_64: numbers from here on are the x32 ABI's.
+const X32: u32 = 0x4000_0000;
+/// Offsets in `struct seccomp_data`.
+const NUMBER_AT: u32 = 0;
+const ARCH_AT: u32 = 4;
+
+const RET_KILL: u32 = 0x8000_0000;
+const RET_ERRNO: u32 = 0x0005_0000;
+const RET_ALLOW: u32 = 0x7fff_0000;
+
+/// Installs a filter for the whole process, for good. Needs no_new_privs, or CAP_SYS_ADMIN.
+/// Filters add up: a call goes through if all let it through. System calls of another
+/// architecture's ABI end the process.
+///
+/// `Unsupported` on a kernel without filters, or on a machine whose numbers are not known here.
+pub fn restrict(filter: Filter<'_>) -> io::Result<()> {
+    let unsupported = || io::Error::from(io::ErrorKind::Unsupported);
+    let mut program = program(filter, ARCH.ok_or_else(unsupported)?)?;
+    let length = libc::c_ushort::try_from(program.len()).map_err(|_| too_long())?;
+    let header = libc::sock_fprog {
+        len: length,
+        filter: program.as_mut_ptr(),
+    };
+    // SAFETY: the kernel copies `len` instructions from the live vector.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_TSYNC,
+            &raw const header,
+        )
+    };
+    if done == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        // EINVAL: CONFIG_SECCOMP_FILTER is off; the program itself is well-formed.
+        Some(libc::ENOSYS | libc::EINVAL) => Err(unsupported()),
+        _ => Err(error),
+    }
+}
+
+fn too_long() -> io::Error {
+    io::Error::from_raw_os_error(libc::E2BIG)
+}
+
+fn program(filter: Filter<'_>, arch: u32) -> io::Result<Vec<libc::sock_filter>> {
+    let (numbers, listed, others) = match filter {
+        Filter::Refuse(numbers) => (numbers, RET_ERRNO | libc::EPERM.cast_unsigned(), RET_ALLOW),
+        Filter::AllowOnly(numbers) => {
+            (numbers, RET_ALLOW, RET_ERRNO | libc::ENOSYS.cast_unsigned())
+        }
+    };
+    let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    let give = (libc::BPF_RET | libc::BPF_K) as u16;
+    let equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    let at_least = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+    let instruction = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
+    let mut program = vec![
+        instruction(load, ARCH_AT, 0, 0),
+        instruction(equal, arch, 1, 0),
+        instruction(give, RET_KILL, 0, 0),
+        instruction(load, NUMBER_AT, 0, 0),
+        instruction(at_least, X32, 0, 1),
+        instruction(give, RET_KILL, 0, 0),
+    ];
+    for &number in numbers {
+        let number = u32::try_from(number).map_err(|_| too_long())?;
+        program.push(instruction(equal, number, 0, 1));
+        program.push(instruction(give, listed, 0, 0));
+    }
+    program.push(instruction(give, others, 0, 0));
+    Ok(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cred, process};
+
+    /// In a child, since a filter is for good.
+    fn in_child(body: impl FnOnce() -> io::Result<bool>) -> bool {
+        let child = process::fork(|| match body() {
+            Ok(true) => 0,
+            Ok(false) => 1,
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => 2,
+            Err(_) => 3,
+        })
+        .unwrap();
+        let exit = child.pidfd.wait().unwrap();
+        exit.success() || exit.shell_code() == 2
+    }
+
+    fn errno_of(number: libc::c_long) -> Option<i32> {
+        // SAFETY: only called with system calls that take no pointer or refuse null ones.
+        let done = unsafe { libc::syscall(number, 0, 0, 0) };
+        (done < 0).then(io::Error::last_os_error)?.raw_os_error()
+    }
+
+    #[test]
+    fn refused_calls_fail_and_others_go_through() {
+        assert!(in_child(|| {
+            cred::set_no_new_privs()?;
+            restrict(Filter::Refuse(&[libc::SYS_unshare, libc::SYS_chroot]))?;
+            Ok(errno_of(libc::SYS_unshare) == Some(libc::EPERM)
+                && errno_of(libc::SYS_chroot) == Some(libc::EPERM)
+                && errno_of(libc::SYS_getppid).is_none())
+        }));
+    }
+
+    #[test]
+    fn only_allowed_calls_go_through() {
+        assert!(in_child(|| {
+            cred::set_no_new_privs()?;
+            let allowed = [libc::SYS_getppid, libc::SYS_exit_group, libc::SYS_write];
+            restrict(Filter::AllowOnly(&allowed))?;
+            Ok(errno_of(libc::SYS_getppid).is_none()
+                && errno_of(libc::SYS_getuid) == Some(libc::ENOSYS))
+        }));
+    }
+}
