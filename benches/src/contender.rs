@@ -29,11 +29,30 @@ impl By {
     }
 }
 
+/// Which build of Berth's programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// The one that is measured.
+    Measured,
+    /// The one beside it, if there is any.
+    Against,
+}
+
+impl Build {
+    /// Behind the names in the table.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Measured => "",
+            Self::Against => " (against)",
+        }
+    }
+}
+
 /// One way to start a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contender {
     /// `berth start` of one of [`CONTAINERS`].
-    Berth(&'static str),
+    Berth(Build, &'static str),
     /// `lxc-start` of the same container.
     LxcStart(&'static str),
     /// `lxc-execute` in the container without a NIC.
@@ -45,10 +64,12 @@ pub enum Contender {
 }
 
 /// In the order of the table.
-pub const ALL: [Contender; 7] = [
+pub const ALL: [Contender; 9] = [
     Contender::Bwrap,
-    Contender::Berth(CONTAINERS[0]),
-    Contender::Berth(CONTAINERS[1]),
+    Contender::Berth(Build::Measured, CONTAINERS[0]),
+    Contender::Berth(Build::Against, CONTAINERS[0]),
+    Contender::Berth(Build::Measured, CONTAINERS[1]),
+    Contender::Berth(Build::Against, CONTAINERS[1]),
     Contender::Crun,
     Contender::LxcExecute,
     Contender::LxcStart(CONTAINERS[0]),
@@ -66,7 +87,9 @@ impl Contender {
             }
         };
         match self {
-            Self::Berth(container) => format!("berth start{}", nic(container)),
+            Self::Berth(build, container) => {
+                format!("berth start{}{}", nic(container), build.suffix())
+            }
             Self::LxcStart(container) => format!("lxc-start{}", nic(container)),
             Self::LxcExecute => "lxc-execute".to_owned(),
             Self::Crun => "crun run".to_owned(),
@@ -77,7 +100,7 @@ impl Contender {
     /// Who may run it, in the order of preference.
     pub fn possible(self) -> &'static [By] {
         match self {
-            Self::Berth(_) => &[By::User],
+            Self::Berth(..) => &[By::User],
             _ => &[By::User, By::Root],
         }
     }
@@ -85,7 +108,7 @@ impl Contender {
     /// The program and the Debian package it comes with; `None`: built here.
     pub fn package(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Berth(_) => None,
+            Self::Berth(..) => None,
             Self::LxcStart(_) => Some(("lxc-start", "lxc")),
             Self::LxcExecute => Some(("lxc-execute", "lxc")),
             Self::Crun => Some(("crun", "crun")),
@@ -97,7 +120,7 @@ impl Contender {
     pub fn start(self, host: &Host, by: By, rootfs: &Path) -> Command {
         let mut command = self.command(host, by, self.package().map_or("berth", |(name, _)| name));
         match self {
-            Self::Berth(container) => {
+            Self::Berth(_, container) => {
                 command.args(["start", container]);
             }
             Self::LxcStart(container) => {
@@ -122,7 +145,7 @@ impl Contender {
     /// Runs `true` in the container that [`Self::start`] left running; `None` if it left none.
     pub fn exec(self, host: &Host, by: By) -> Option<Command> {
         match self {
-            Self::Berth(container) => {
+            Self::Berth(_, container) => {
                 let mut command = self.command(host, by, "berth");
                 command.args(["exec", container, "--", "/bin/true"]);
                 Some(command)
@@ -139,7 +162,7 @@ impl Contender {
     /// Kills that container and waits for its end.
     pub fn stop(self, host: &Host, by: By) -> Option<Command> {
         match self {
-            Self::Berth(container) => {
+            Self::Berth(_, container) => {
                 let mut command = self.command(host, by, "berth");
                 command.args(["stop", "-k", container]);
                 Some(command)
@@ -156,7 +179,7 @@ impl Contender {
     /// The names of [`Self::exec`] and [`Self::stop`] in the table.
     pub fn verbs(self) -> Option<[&'static str; 2]> {
         match self {
-            Self::Berth(_) => Some(["berth exec … true", "berth stop -k"]),
+            Self::Berth(..) => Some(["berth exec … true", "berth stop -k"]),
             Self::LxcStart(_) => Some(["lxc-attach … true", "lxc-stop -k"]),
             _ => None,
         }
@@ -164,13 +187,17 @@ impl Contender {
 
     fn command(self, host: &Host, by: By, program: &str) -> Command {
         let program = match self {
-            Self::Berth(_) => host.program(program),
+            Self::Berth(build, _) => host.program(build, program),
             _ => PathBuf::from(program),
         };
-        match by {
+        let mut command = match by {
             By::User => host.as_user(program),
             By::Root => host.as_root(program),
+        };
+        if let Self::Berth(build, _) = self {
+            command.env("BERTH_USERNIC", host.program(build, "berth-usernic"));
         }
+        command
     }
 }
 

@@ -22,6 +22,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, wait};
 
 use crate::binaries;
+use crate::contender::Build;
 
 /// The user who starts containers.
 pub const USER: &str = "bench";
@@ -36,7 +37,13 @@ pub const BRIDGE: &str = "benchbr0";
 /// His delegated cgroup, as seen by the measurement.
 pub const BASE: &str = "base";
 
-const BIN: &str = "/run/berth-bench/bin";
+/// Where the programs of a build are.
+fn bin(build: Build) -> &'static Path {
+    Path::new(match build {
+        Build::Measured => "/run/berth-bench/bin",
+        Build::Against => "/run/berth-bench/against",
+    })
+}
 
 /// The host, seen from inside.
 pub struct Host {
@@ -54,9 +61,9 @@ impl Host {
         self.home.join(path::USER_LXCPATH)
     }
 
-    /// One of [`binaries::NAMES`].
-    pub fn program(&self, name: &str) -> PathBuf {
-        Path::new(BIN).join(name)
+    /// One of [`binaries::NAMES`] as it was built.
+    pub fn program(&self, build: Build, name: &str) -> PathBuf {
+        bin(build).join(name)
     }
 
     /// A command in the environment of his login.
@@ -79,7 +86,6 @@ impl Host {
             .env("USER", USER)
             .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
             .env("XDG_RUNTIME_DIR", runtime_dir())
-            .env("BERTH_USERNIC", self.program("berth-usernic"))
             .current_dir(&self.home);
         command
     }
@@ -91,7 +97,7 @@ fn runtime_dir() -> String {
 
 /// Runs `body` in a host of its own and returns what it returned. A signal ends it early; what
 /// the host had is removed in any case.
-pub fn within(bin_dir: &Path, body: impl FnOnce(&Host) -> u8) -> Result<u8> {
+pub fn within(builds: &[(Build, PathBuf)], body: impl FnOnce(&Host) -> u8) -> Result<u8> {
     ensure!(
         cred::effective_uid().is_root(),
         "only root can make the namespaces of a measurement: run it with sudo"
@@ -105,7 +111,7 @@ pub fn within(bin_dir: &Path, body: impl FnOnce(&Host) -> u8) -> Result<u8> {
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS;
     let init = process::clone(namespaces, Some(remains.cgroup.as_fd()), || {
-        init(&remains, bin_dir, body).unwrap_or_else(|error| {
+        init(&remains, builds, body).unwrap_or_else(|error| {
             eprintln!("berth-benches: {error:#}");
             1
         })
@@ -180,11 +186,15 @@ impl Drop for Remains {
 }
 
 /// Process 1 of the host: furnishes it, starts the body and reaps whatever falls to it.
-fn init(remains: &Remains, bin_dir: &Path, body: impl FnOnce(&Host) -> u8) -> Result<u8> {
+fn init(
+    remains: &Remains,
+    builds: &[(Build, PathBuf)],
+    body: impl FnOnce(&Host) -> u8,
+) -> Result<u8> {
     process::set_parent_death_signal(Signal::SIGKILL as i32)?;
     signal::reset()?;
     process::unshare(CloneFlags::CLONE_NEWCGROUP).context("cannot make a cgroup namespace")?;
-    let host = furnish(&remains.scratch, bin_dir).context("cannot furnish the host")?;
+    let host = furnish(&remains.scratch, builds).context("cannot furnish the host")?;
     let worker = process::fork(|| body(&host)).context("cannot fork")?;
     loop {
         match wait() {
@@ -200,7 +210,7 @@ fn init(remains: &Remains, bin_dir: &Path, body: impl FnOnce(&Host) -> u8) -> Re
     }
 }
 
-fn furnish(scratch: &Path, bin_dir: &Path) -> Result<Host> {
+fn furnish(scratch: &Path, builds: &[(Build, PathBuf)]) -> Result<Host> {
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
     for (kind, at) in [("proc", "/proc"), ("sysfs", "/sys")] {
@@ -216,7 +226,9 @@ fn furnish(scratch: &Path, bin_dir: &Path) -> Result<Host> {
     new_mount("tmpfs", Path::new("/run"), "mode=0755")?;
     let home = scratch.join("home");
     make_user(&home)?;
-    install(bin_dir)?;
+    for (build, dir) in builds {
+        install(*build, dir)?;
+    }
     delegate()?;
     make_bridge()?;
     Ok(Host { home })
@@ -274,11 +286,11 @@ fn make_user(home: &Path) -> Result<()> {
     Ok(())
 }
 
-fn install(bin_dir: &Path) -> Result<()> {
-    fs::create_dir_all(BIN)?;
+fn install(build: Build, from: &Path) -> Result<()> {
+    fs::create_dir_all(bin(build))?;
     for name in binaries::NAMES {
-        let to = Path::new(BIN).join(name);
-        fs::copy(bin_dir.join(name), &to)?;
+        let to = bin(build).join(name);
+        fs::copy(from.join(name), &to)?;
         let mode = if name == "berth" { 0o755 } else { 0o4755 };
         fs::set_permissions(&to, fs::Permissions::from_mode(mode))?;
     }

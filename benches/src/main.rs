@@ -55,6 +55,12 @@ struct Options {
     /// program, built before if Cargo runs it.
     #[arg(long)]
     bin_dir: Option<PathBuf>,
+    /// A second directory of the same programs, measured beside the first: what a change does.
+    #[arg(long)]
+    against: Option<PathBuf>,
+    /// Measures only what has this in its name, as the table shows it; may be given again.
+    #[arg(long)]
+    only: Vec<String>,
 }
 
 impl Options {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::stat::Mode;
 
-use crate::contender::{self, ALL, By, CONTAINERS, Contender, PAYLOAD};
+use crate::contender::{self, ALL, Build, By, CONTAINERS, Contender, PAYLOAD};
 use crate::host::{self, Host, SUBID};
 use crate::report::{Absent, Entry, Report};
 use crate::sample::{self, Mark};
@@ -17,7 +17,10 @@ const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/mark"));
 
 /// Measures and prints.
 pub fn run(options: &Options) -> Result<()> {
-    let bin_dir = binaries::find(options.bin_dir.as_deref())?;
+    let mut builds = vec![(Build::Measured, binaries::find(options.bin_dir.as_deref())?)];
+    if let Some(dir) = &options.against {
+        builds.push((Build::Against, binaries::find(Some(dir))?));
+    }
     // Opened out here: inside, its directory may look different.
     let json = match &options.json {
         None => None,
@@ -25,7 +28,7 @@ pub fn run(options: &Options) -> Result<()> {
             Some(File::create(path).with_context(|| format!("cannot make {}", path.display()))?)
         }
     };
-    let code = host::within(&bin_dir, |host| {
+    let code = host::within(&builds, |host| {
         match measure(host, options).and_then(|report| report.tell(json.as_ref())) {
             Ok(()) => 0,
             Err(error) => {
@@ -50,10 +53,10 @@ fn measure(host: &Host, options: &Options) -> Result<Report> {
         said: host.home().join("said"),
     };
     let mut report = Report::new(options);
-    for contender in ALL {
+    for contender in ALL.into_iter().filter(|one| is_wanted(*one, options)) {
         match stage.try_out(contender) {
             Ok(by) => report.entries.push(Entry::new(contender, by)),
-            Err(error) if matches!(contender, Contender::Berth(_)) => return Err(error),
+            Err(error) if matches!(contender, Contender::Berth(..)) => return Err(error),
             Err(error) => report.absent.push(Absent {
                 name: contender.name(),
                 why: format!("{error:#}"),
@@ -72,11 +75,17 @@ fn measure(host: &Host, options: &Options) -> Result<Report> {
     Ok(report)
 }
 
+fn is_wanted(contender: Contender, options: &Options) -> bool {
+    let name = contender.name();
+    (options.against.is_some() || !matches!(contender, Contender::Berth(Build::Against, _)))
+        && (options.only.is_empty() || options.only.iter().any(|part| name.contains(part)))
+}
+
 /// The containers and crun's bundle, all with one root directory. Returns that.
 fn furnish(host: &Host) -> Result<PathBuf> {
     let [plain, nic] = CONTAINERS;
     let said = host.home().join("said");
-    let mut create = host.as_user(host.program("berth"));
+    let mut create = host.as_user(host.program(Build::Measured, "berth"));
     sample::run(create.args(["create", nic, "-t", "busybox"]), &said)?;
     let dir = host.lxcpath();
     let rootfs = dir.join(nic).join("rootfs");
