@@ -32,14 +32,14 @@ pub enum Verb {
     Stop(Stop),
     /// Stop a container and start it again
     Restart(Stop),
-    /// A root shell in a running container
+    /// Open a root shell in a running container
     Attach(Attach),
     /// Run a command in a running container
     Exec(Exec),
-    /// The containers and what they are doing
+    /// List your containers and what they are doing
     #[command(visible_alias = "list")]
     Ls(Json),
-    /// Everything about one container
+    /// Show everything about one container
     Info(Info),
     /// Remove a container and all its files
     Destroy(Destroy),
@@ -47,25 +47,25 @@ pub enum Verb {
     Enable(OneName),
     /// Do not start a container at boot any more
     Disable(OneName),
-    /// Start or stop containers as lxc-autostart does, those of equal order at once
+    /// Start all enabled containers in their order, or stop them, as lxc-autostart does
     Autostart(Autostart),
-    /// Let a user run containers: subordinate ids, a quota of network interfaces (root)
+    /// Let a user run containers: subordinate ids and a quota of network interfaces (root only)
     Grant(Grant),
-    /// Who may run containers, and how many network interfaces they have
+    /// List who may have how many network interfaces, and how many they have
     Grants(Json),
-    /// Undo what grant did (root)
+    /// Undo what grant did (root only)
     Revoke(Revoke),
 }
 
 /// Arguments of create.
 #[derive(Debug, Args)]
 pub struct Create {
-    /// Its name
+    /// Name of the new container: letters, digits and _ . + -
     pub name: ContainerName,
-    /// What to put into it: busybox, or none for a configuration only
+    /// What to put into it: busybox (a small system), or none (a configuration only)
     #[arg(short, long, default_value = "busybox")]
     pub template: String,
-    /// The statically linked busybox to put into it (default: the host's)
+    /// Statically linked busybox to make the system from (default: the host's)
     #[arg(long, value_name = "FILE")]
     pub busybox_path: Option<PathBuf>,
 }
@@ -73,9 +73,9 @@ pub struct Create {
 /// Arguments of start.
 #[derive(Debug, Args)]
 pub struct Start {
-    /// Which
+    /// Name of the container
     pub name: ContainerName,
-    /// In this session's cgroup instead of the lasting one: it ends with the session
+    /// Start it in this login session's cgroup, with which it ends, instead of the lasting one
     #[arg(long)]
     pub here: bool,
 }
@@ -83,9 +83,9 @@ pub struct Start {
 /// Arguments of stop and restart.
 #[derive(Debug, Args)]
 pub struct Stop {
-    /// Which
+    /// Name of the container
     pub name: ContainerName,
-    /// Seconds that its init has to stop before it is killed
+    /// Seconds that the container has to stop before it is killed
     #[arg(short, long, value_name = "SECONDS", default_value_t = 60)]
     pub timeout: u64,
     /// Kill it without asking
@@ -96,19 +96,19 @@ pub struct Stop {
 /// Arguments of attach.
 #[derive(Debug, Args)]
 pub struct Attach {
-    /// Which
+    /// Name of the container
     pub name: ContainerName,
 }
 
 /// Arguments of exec.
 #[derive(Debug, Args)]
 pub struct Exec {
-    /// Which
+    /// Name of the container
     pub name: ContainerName,
-    /// A variable for the command
+    /// Set a variable for the command; may be given several times
     #[arg(short, long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,
-    /// The directory inside to run it in
+    /// Directory in the container to run the command in
     #[arg(short = 'w', long, value_name = "DIR")]
     pub cwd: Option<PathBuf>,
     /// The command and its arguments, after --
@@ -119,7 +119,7 @@ pub struct Exec {
 /// Arguments of listing verbs.
 #[derive(Debug, Args)]
 pub struct Json {
-    /// For programs
+    /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
 }
@@ -127,9 +127,9 @@ pub struct Json {
 /// Arguments of info.
 #[derive(Debug, Args)]
 pub struct Info {
-    /// Which
+    /// Name of the container
     pub name: ContainerName,
-    /// For programs
+    /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
 }
@@ -137,7 +137,7 @@ pub struct Info {
 /// Arguments of destroy.
 #[derive(Debug, Args)]
 pub struct Destroy {
-    /// Which
+    /// Name of the container
     pub name: ContainerName,
     /// Do not ask, and stop it first if it runs
     #[arg(short, long)]
@@ -147,35 +147,36 @@ pub struct Destroy {
 /// A container.
 #[derive(Debug, Args)]
 pub struct OneName {
-    /// Which
+    /// Name of the container
     pub name: ContainerName,
 }
 
 /// Arguments of autostart.
 #[derive(Debug, Args)]
 pub struct Autostart {
-    /// Stop instead of start, in reverse order
+    /// Stop the containers instead, in reverse order
     #[arg(short, long, conflicts_with = "kill")]
     pub shutdown: bool,
-    /// Kill instead of start
+    /// Kill the containers instead, in reverse order
     #[arg(short, long)]
     pub kill: bool,
-    /// Only say which containers would be affected
+    /// Only list the containers that would be started or stopped
     #[arg(short = 'L', long)]
     pub list: bool,
-    /// Whatever their groups are
+    /// Take containers of all groups
     #[arg(short, long)]
     pub all: bool,
-    /// Whether or not lxc.start.auto is set
+    /// Take also containers that are not enabled (lxc.start.auto)
     #[arg(short = 'A', long)]
     pub ignore_auto: bool,
-    /// Groups, separated by commas; an empty one means containers without any
+    /// Take containers of these groups (lxc.group), separated by commas; an empty name means
+    /// those without a group, which is the default
     #[arg(short, long, value_name = "LIST")]
     pub groups: Vec<String>,
     /// Seconds that each container has to stop before it is killed
     #[arg(short, long, value_name = "SECONDS", default_value_t = 60)]
     pub timeout: u64,
-    /// Seconds that all of it may take
+    /// Seconds that all containers together may take
     #[arg(long, value_name = "SECONDS")]
     pub total: Option<u64>,
 }
@@ -183,12 +184,12 @@ pub struct Autostart {
 /// Arguments of grant.
 #[derive(Debug, Args)]
 pub struct Grant {
-    /// Who
+    /// Name of the user
     pub user: String,
-    /// How many network interfaces at once
+    /// How many network interfaces the user's containers may have at once on the bridge
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub nics: u32,
-    /// On which bridge
+    /// Bridge of these network interfaces
     #[arg(long, value_name = "BRIDGE", default_value = berth_common::path::DEFAULT_BRIDGE)]
     pub bridge: InterfaceName,
     /// Also let the user's containers start at boot (linger)
@@ -199,12 +200,12 @@ pub struct Grant {
 /// Arguments of revoke.
 #[derive(Debug, Args)]
 pub struct Revoke {
-    /// Who
+    /// Name of the user
     pub user: String,
-    /// Only this bridge's interfaces
+    /// Take back only the network interfaces on this bridge
     #[arg(long, value_name = "BRIDGE")]
     pub bridge: Option<InterfaceName>,
-    /// Take the subordinate ids back although containers may still own files with them
+    /// Take the subordinate ids back although containers own files with them
     #[arg(long)]
     pub force: bool,
 }

@@ -7,6 +7,7 @@ mod demo;
 mod hash;
 mod image;
 mod install;
+mod man;
 mod progress;
 mod test;
 mod workspace;
@@ -49,6 +50,12 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Writes the manual pages and shell completions
+    Man {
+        /// Compare with what is committed instead
+        #[arg(long)]
+        check: bool,
+    },
     #[command(hide = true)]
     InstallInImage { tree: std::path::PathBuf },
 }
@@ -80,6 +87,8 @@ fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Task::Links { check: true } => say(checks::links::check(&workspace)),
         Task::Links { check: false } => say(checks::links::write(&workspace)),
         Task::Licences { .. } => say(checks::licences::check(&workspace)),
+        Task::Man { check: true } => say(man::check(&workspace)),
+        Task::Man { check: false } => say(man::write(&workspace)),
         Task::InstallInImage { tree } => install::install_in_image(&workspace, &tree),
     };
     done.map(|()| true)

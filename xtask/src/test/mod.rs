@@ -7,6 +7,7 @@ use crate::apt;
 use crate::checks::{licences, links};
 use crate::image;
 use crate::install;
+use crate::man;
 use crate::progress::Progress;
 use crate::workspace::Workspace;
 use anyhow::{Result, anyhow, bail};
@@ -137,6 +138,7 @@ fn checks(workspace: &Workspace, progress: &Progress, tally: &mut Tally) {
         "licences",
         progress.during("licences", || licences::check(workspace)),
     );
+    tally.check("manual pages and completions", man::check(workspace));
 }
 
 /// Those programs that have a test of that name.

@@ -1,0 +1,121 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_berth_global_optspecs
+    string join \n P/lxcpath= h/help V/version
+end
+
+function __fish_berth_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_berth_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_berth_using_subcommand
+    set -l cmd (__fish_berth_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c berth -n "__fish_berth_needs_command" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_needs_command" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_needs_command" -s V -l version -d 'Print version'
+complete -c berth -n "__fish_berth_needs_command" -f -a "create" -d 'Make a container'
+complete -c berth -n "__fish_berth_needs_command" -f -a "start" -d 'Start a container and return when its init runs'
+complete -c berth -n "__fish_berth_needs_command" -f -a "stop" -d 'Ask a container to stop, wait, then kill it'
+complete -c berth -n "__fish_berth_needs_command" -f -a "restart" -d 'Stop a container and start it again'
+complete -c berth -n "__fish_berth_needs_command" -f -a "attach" -d 'Open a root shell in a running container'
+complete -c berth -n "__fish_berth_needs_command" -f -a "exec" -d 'Run a command in a running container'
+complete -c berth -n "__fish_berth_needs_command" -f -a "ls" -d 'List your containers and what they are doing'
+complete -c berth -n "__fish_berth_needs_command" -f -a "list" -d 'List your containers and what they are doing'
+complete -c berth -n "__fish_berth_needs_command" -f -a "info" -d 'Show everything about one container'
+complete -c berth -n "__fish_berth_needs_command" -f -a "destroy" -d 'Remove a container and all its files'
+complete -c berth -n "__fish_berth_needs_command" -f -a "enable" -d 'Start a container at boot from now on'
+complete -c berth -n "__fish_berth_needs_command" -f -a "disable" -d 'Do not start a container at boot any more'
+complete -c berth -n "__fish_berth_needs_command" -f -a "autostart" -d 'Start all enabled containers in their order, or stop them, as lxc-autostart does'
+complete -c berth -n "__fish_berth_needs_command" -f -a "grant" -d 'Let a user run containers: subordinate ids and a quota of network interfaces (root only)'
+complete -c berth -n "__fish_berth_needs_command" -f -a "grants" -d 'List who may have how many network interfaces, and how many they have'
+complete -c berth -n "__fish_berth_needs_command" -f -a "revoke" -d 'Undo what grant did (root only)'
+complete -c berth -n "__fish_berth_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c berth -n "__fish_berth_using_subcommand create" -s t -l template -d 'What to put into it: busybox (a small system), or none (a configuration only)' -r
+complete -c berth -n "__fish_berth_using_subcommand create" -l busybox-path -d 'Statically linked busybox to make the system from (default: the host\'s)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand create" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand create" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand start" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand start" -l here -d 'Start it in this login session\'s cgroup, with which it ends, instead of the lasting one'
+complete -c berth -n "__fish_berth_using_subcommand start" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand stop" -s t -l timeout -d 'Seconds that the container has to stop before it is killed' -r
+complete -c berth -n "__fish_berth_using_subcommand stop" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand stop" -s k -l kill -d 'Kill it without asking'
+complete -c berth -n "__fish_berth_using_subcommand stop" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand restart" -s t -l timeout -d 'Seconds that the container has to stop before it is killed' -r
+complete -c berth -n "__fish_berth_using_subcommand restart" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand restart" -s k -l kill -d 'Kill it without asking'
+complete -c berth -n "__fish_berth_using_subcommand restart" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand attach" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand attach" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand exec" -s e -l env -d 'Set a variable for the command; may be given several times' -r
+complete -c berth -n "__fish_berth_using_subcommand exec" -s w -l cwd -d 'Directory in the container to run the command in' -r -F
+complete -c berth -n "__fish_berth_using_subcommand exec" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand exec" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand ls" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand ls" -l json -d 'Print JSON, for programs'
+complete -c berth -n "__fish_berth_using_subcommand ls" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand list" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand list" -l json -d 'Print JSON, for programs'
+complete -c berth -n "__fish_berth_using_subcommand list" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand info" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand info" -l json -d 'Print JSON, for programs'
+complete -c berth -n "__fish_berth_using_subcommand info" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand destroy" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand destroy" -s f -l force -d 'Do not ask, and stop it first if it runs'
+complete -c berth -n "__fish_berth_using_subcommand destroy" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand enable" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand enable" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand disable" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand disable" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand autostart" -s g -l groups -d 'Take containers of these groups (lxc.group), separated by commas; an empty name means those without a group, which is the default' -r
+complete -c berth -n "__fish_berth_using_subcommand autostart" -s t -l timeout -d 'Seconds that each container has to stop before it is killed' -r
+complete -c berth -n "__fish_berth_using_subcommand autostart" -l total -d 'Seconds that all containers together may take' -r
+complete -c berth -n "__fish_berth_using_subcommand autostart" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand autostart" -s s -l shutdown -d 'Stop the containers instead, in reverse order'
+complete -c berth -n "__fish_berth_using_subcommand autostart" -s k -l kill -d 'Kill the containers instead, in reverse order'
+complete -c berth -n "__fish_berth_using_subcommand autostart" -s L -l list -d 'Only list the containers that would be started or stopped'
+complete -c berth -n "__fish_berth_using_subcommand autostart" -s a -l all -d 'Take containers of all groups'
+complete -c berth -n "__fish_berth_using_subcommand autostart" -s A -l ignore-auto -d 'Take also containers that are not enabled (lxc.start.auto)'
+complete -c berth -n "__fish_berth_using_subcommand autostart" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand grant" -l nics -d 'How many network interfaces the user\'s containers may have at once on the bridge' -r
+complete -c berth -n "__fish_berth_using_subcommand grant" -l bridge -d 'Bridge of these network interfaces' -r
+complete -c berth -n "__fish_berth_using_subcommand grant" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand grant" -l boot -d 'Also let the user\'s containers start at boot (linger)'
+complete -c berth -n "__fish_berth_using_subcommand grant" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand grants" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand grants" -l json -d 'Print JSON, for programs'
+complete -c berth -n "__fish_berth_using_subcommand grants" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand revoke" -l bridge -d 'Take back only the network interfaces on this bridge' -r
+complete -c berth -n "__fish_berth_using_subcommand revoke" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand revoke" -l force -d 'Take the subordinate ids back although containers own files with them'
+complete -c berth -n "__fish_berth_using_subcommand revoke" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke help" -f -a "create" -d 'Make a container'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke help" -f -a "start" -d 'Start a container and return when its init runs'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke help" -f -a "stop" -d 'Ask a container to stop, wait, then kill it'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke help" -f -a "restart" -d 'Stop a container and start it again'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke help" -f -a "attach" -d 'Open a root shell in a running container'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke help" -f -a "exec" -d 'Run a command in a running container'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke help" -f -a "ls" -d 'List your containers and what they are doing'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke help" -f -a "info" -d 'Show everything about one container'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke help" -f -a "destroy" -d 'Remove a container and all its files'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke help" -f -a "enable" -d 'Start a container at boot from now on'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke help" -f -a "disable" -d 'Do not start a container at boot any more'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke help" -f -a "autostart" -d 'Start all enabled containers in their order, or stop them, as lxc-autostart does'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke help" -f -a "grant" -d 'Let a user run containers: subordinate ids and a quota of network interfaces (root only)'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke help" -f -a "grants" -d 'List who may have how many network interfaces, and how many they have'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke help" -f -a "revoke" -d 'Undo what grant did (root only)'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

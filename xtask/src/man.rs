@@ -1,0 +1,454 @@
+//! Manual pages and shell completions: from the command line's own definition, the key table of
+//! container configurations, and prose.
+//!
+//! `docs/man/prose/` holds a file for `berth` and for each verb, and whole pages whose tables are
+//! filled in. What comes out lies in `docs/man` and `docs/completions`, committed, so that
+//! building and installing need none of this.
+
+use crate::workspace::Workspace;
+use anyhow::{Context, Result, bail};
+use berth_container_config::key::{Action, KEYS, Key};
+use clap::{Command, CommandFactory};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const PAGES: &str = "docs/man";
+const PROSE: &str = "docs/man/prose";
+const COMPLETIONS: &str = "docs/completions";
+const MANUAL: &str = "Berth";
+/// The section of the commands that people type.
+const COMMANDS: &str = "1";
+/// The page about container configurations, whose tables come from the key table.
+const KEYS_PAGE: &str = "berth-container.conf.5";
+/// In a page of prose: this page's name, section and version.
+const TITLE: &str = ".\\\" title";
+
+/// What most verbs' exit codes mean.
+const EXIT_STATUS: &str = "\
+.SH EXIT STATUS
+.TP
+.B 0
+It is done.
+.TP
+.B 1
+It could not be done; standard error says why.
+.TP
+.B 2
+The command line was not understood.
+";
+
+/// Writes all pages and completions, and removes those that are none any more.
+pub fn write(workspace: &Workspace) -> Result<String> {
+    let files = generate(workspace)?;
+    for (path, content) in &files {
+        let path = workspace.root.join(path);
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        }
+        fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    for path in left_over(workspace, &files)? {
+        let path = workspace.root.join(path);
+        fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(format!(
+        "wrote {} files in {PAGES} and {COMPLETIONS}",
+        files.len()
+    ))
+}
+
+/// Compares with what is committed.
+pub fn check(workspace: &Workspace) -> Result<String> {
+    let files = generate(workspace)?;
+    let mut stale = Vec::new();
+    for (path, content) in &files {
+        match fs::read_to_string(workspace.root.join(path)) {
+            Ok(present) if present == *content => {}
+            Ok(_) => stale.push(format!("{} is not up to date", path.display())),
+            Err(error) => stale.push(format!("{}: {error}", path.display())),
+        }
+    }
+    let left_over = left_over(workspace, &files)?;
+    stale.extend(
+        left_over
+            .iter()
+            .map(|path| format!("nothing makes {} any more", path.display())),
+    );
+    if !stale.is_empty() {
+        bail!("{}\ncargo xtask man writes them anew", stale.join("\n"));
+    }
+    Ok(format!(
+        "{} manual pages and completions are up to date",
+        files.len()
+    ))
+}
+
+/// Every file by its path in the repository.
+fn generate(workspace: &Workspace) -> Result<BTreeMap<PathBuf, String>> {
+    let mut command = berth::cli::Cli::command().disable_help_subcommand(true);
+    command.build();
+    let mut prose = Prose::read(&workspace.root.join(PROSE))?;
+    let mut files = BTreeMap::new();
+    let mut pages = vec![command.clone()];
+    pages.extend(command.get_subcommands().cloned());
+    for page in pages {
+        let man = Man::new(page.clone());
+        let path = Path::new(PAGES).join(man.get_filename());
+        files.insert(path, command_page(&man, page, &mut prose)?);
+    }
+    for (name, text) in prose.pages() {
+        files.insert(Path::new(PAGES).join(&name), whole_page(&name, &text)?);
+    }
+    prose.all_used()?;
+    for (shell, name) in [
+        (Shell::Bash, "berth.bash"),
+        (Shell::Zsh, "_berth"),
+        (Shell::Fish, "berth.fish"),
+    ] {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut berth::cli::Cli::command(), "berth", &mut script);
+        let script = String::from_utf8(script).context("a completion is not UTF-8")?;
+        files.insert(Path::new(COMPLETIONS).join(name), script);
+    }
+    Ok(files)
+}
+
+/// Generated files of former times.
+fn left_over(
+    workspace: &Workspace,
+    files: &BTreeMap<PathBuf, String>,
+) -> Result<BTreeSet<PathBuf>> {
+    let mut left_over = BTreeSet::new();
+    for dir in [PAGES, COMPLETIONS] {
+        let entries = match fs::read_dir(workspace.root.join(dir)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            other => other.with_context(|| format!("cannot list {dir}"))?,
+        };
+        for entry in entries {
+            let entry = entry.with_context(|| format!("cannot list {dir}"))?;
+            let path = Path::new(dir).join(entry.file_name());
+            if entry.path().is_file() && !files.contains_key(&path) {
+                left_over.insert(path);
+            }
+        }
+    }
+    Ok(left_over)
+}
+
+/// The texts in `docs/man/prose`, by file name.
+struct Prose {
+    texts: BTreeMap<String, String>,
+}
+
+impl Prose {
+    fn read(dir: &Path) -> Result<Self> {
+        let mut texts = BTreeMap::new();
+        let entries =
+            fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))?;
+        for entry in entries {
+            let entry = entry.with_context(|| format!("cannot list {}", dir.display()))?;
+            let path = entry.path();
+            let text = fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            texts.insert(entry.file_name().to_string_lossy().into_owned(), text);
+        }
+        Ok(Self { texts })
+    }
+
+    /// What goes into a command's page: the end of its description, and sections of its own.
+    fn of_command(&mut self, name: &str) -> Result<(String, String)> {
+        let text = self
+            .texts
+            .remove(&format!("{name}.man"))
+            .with_context(|| format!("{PROSE}/{name}.man is missing: every verb is explained"))?;
+        let sections = match text.starts_with(".SH ") {
+            true => 0,
+            false => text.find("\n.SH ").map_or(text.len(), |at| at + 1),
+        };
+        let (description, sections) = text.split_at(sections);
+        Ok((description.to_owned(), sections.to_owned()))
+    }
+
+    /// Whole pages, by name with section.
+    fn pages(&mut self) -> BTreeMap<String, String> {
+        let is_page = |name: &String| !name.ends_with(".man");
+        let names: Vec<String> = self
+            .texts
+            .keys()
+            .filter(|name| is_page(name))
+            .cloned()
+            .collect();
+        names
+            .into_iter()
+            .filter_map(|name| self.texts.remove_entry(&name))
+            .collect()
+    }
+
+    fn all_used(&self) -> Result<()> {
+        match self.texts.keys().next() {
+            None => Ok(()),
+            Some(name) => bail!("{PROSE}/{name} belongs to no verb"),
+        }
+    }
+}
+
+/// The page of `berth` or of one verb.
+fn command_page(man: &Man, mut command: Command, prose: &mut Prose) -> Result<String> {
+    let name = display_name(&command).to_owned();
+    let (description, sections) = prose.of_command(&name)?;
+    let render = |part: fn(&Man, &mut dyn std::io::Write) -> std::io::Result<()>| {
+        let mut bytes = Vec::new();
+        part(man, &mut bytes).with_context(|| format!("cannot make the page {name}"))?;
+        String::from_utf8(bytes).context("a page is not UTF-8")
+    };
+    let mut page = String::from(HEADER);
+    page += &title(&name, COMMANDS);
+    page += &without_preamble(&render(Man::render_name_section)?);
+    page += &synopsis(&mut command);
+    page += &format!(
+        ".SH DESCRIPTION\n{}\n.PP\n{description}",
+        sentence(&command)
+    );
+    page += &without_preamble(&render(Man::render_options_section)?);
+    if command.has_subcommands() {
+        page += &commands(&command);
+    }
+    page += &sections;
+    if !sections.contains(".SH EXIT STATUS") {
+        page += EXIT_STATUS;
+    }
+    page += &see_also(&command, &name);
+    Ok(page)
+}
+
+const HEADER: &str = ".\\\" Written by cargo xtask man; the source is in docs/man/prose and \
+                      launcher/src/cli.rs.\n\
+                      .ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
+
+/// Each part begins with the same two lines that set up quotes, which the page has already.
+fn without_preamble(part: &str) -> String {
+    part.lines()
+        .skip_while(|line| !line.starts_with(".SH") && !line.starts_with(".TH"))
+        .flat_map(|line| [line, "\n"])
+        .collect()
+}
+
+fn display_name(command: &Command) -> &str {
+    command.get_display_name().unwrap_or(command.get_name())
+}
+
+/// What the command is for, with a full stop.
+fn sentence(command: &Command) -> String {
+    let about = command.get_about().map(ToString::to_string);
+    let about = escape(&about.unwrap_or_default());
+    match about.ends_with('.') {
+        true => about,
+        false => about + ".",
+    }
+}
+
+/// A page's first line. Without a date, which would change with every build.
+fn title(name: &str, section: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        ".TH {} {section} \"\" \"Berth {version}\" {MANUAL}\n",
+        escape(name)
+    )
+}
+
+/// As `--help` shows it.
+fn synopsis(command: &mut Command) -> String {
+    let usage = command.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ");
+    format!(".SH SYNOPSIS\n.B {}\n", escape(usage))
+}
+
+fn commands(command: &Command) -> String {
+    let mut text = String::from(".SH COMMANDS\n");
+    for verb in command.get_subcommands() {
+        let about = verb
+            .get_about()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let names: Vec<&str> = [verb.get_name()]
+            .into_iter()
+            .chain(verb.get_visible_aliases())
+            .collect();
+        // Writing to a string does not fail.
+        let _ = write!(
+            text,
+            ".TP\n.B {}\n{}; see\n.BR {} (1).\n",
+            escape(&names.join(", ")),
+            escape(&about),
+            escape(display_name(verb))
+        );
+    }
+    text
+}
+
+fn see_also(command: &Command, name: &str) -> String {
+    let others: Vec<String> = match command.has_subcommands() {
+        true => command
+            .get_subcommands()
+            .map(|verb| format!("{}(1)", display_name(verb)))
+            .chain(
+                [
+                    "berth-container.conf(5)",
+                    "berth-usernet(5)",
+                    "pam_berth(8)",
+                    "berth-net(8)",
+                ]
+                .map(str::to_owned),
+            )
+            .collect(),
+        false => vec!["berth(1)".to_owned(), "berth-container.conf(5)".to_owned()],
+    };
+    let others: Vec<String> = others
+        .iter()
+        .filter(|other| !other.starts_with(&format!("{name}(")))
+        .map(|other| escape(other))
+        .collect();
+    format!(".SH SEE ALSO\n{}\n", others.join(",\n"))
+}
+
+/// A page of prose with its title and tables.
+fn whole_page(file: &str, text: &str) -> Result<String> {
+    let (name, section) = file
+        .rsplit_once('.')
+        .filter(|(_, section)| section.bytes().all(|b| b.is_ascii_digit()) && *section != COMMANDS)
+        .with_context(|| format!("{PROSE}/{file}: expected NAME.SECTION or VERB.man"))?;
+    if !text.starts_with(TITLE) {
+        bail!("{PROSE}/{file}: the first line must be {TITLE}");
+    }
+    let head = ".\\\" Written by cargo xtask man from docs/man/prose.\n";
+    let title = head.to_owned() + &title(name, section);
+    let mut page = text.replacen(&format!("{TITLE}\n"), &title, 1);
+    if file == KEYS_PAGE {
+        for (marker, table) in [
+            (
+                ".\\\" table obeyed\n",
+                table(|key| matches!(key.action, Action::Include | Action::Obeyed { .. })),
+            ),
+            (
+                ".\\\" table not obeyed\n",
+                table(|key| matches!(key.action, Action::NotObeyed)),
+            ),
+            (".\\\" table renamed\n", renamed()),
+        ] {
+            if !page.contains(marker) {
+                bail!("{PROSE}/{file}: the line {} is missing", marker.trim());
+            }
+            page = page.replacen(marker, &table, 1);
+        }
+    }
+    Ok(page)
+}
+
+fn table(is_in: impl Fn(&Key) -> bool) -> String {
+    let mut text = String::new();
+    for key in KEYS.iter().filter(|key| is_in(key)) {
+        let _ = write!(
+            text,
+            ".TP\n.B {}\n{}\n",
+            escape(key.pattern),
+            escape(key.summary)
+        );
+    }
+    text
+}
+
+fn renamed() -> String {
+    let mut text = String::new();
+    for key in KEYS {
+        if let Action::Renamed(new) = key.action {
+            let _ = write!(text, ".TP\n.B {}\n{}\n", escape(key.pattern), escape(new));
+        }
+    }
+    text
+}
+
+/// Plain text as troff reads it.
+fn escape(text: &str) -> String {
+    let text = text
+        .replace('\\', "\\e")
+        .replace('-', "\\-")
+        .replace('…', "...")
+        .replace('\n', " ");
+    match text.starts_with(['.', '\'']) {
+        true => format!("\\&{text}"),
+        false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+    }
+
+    fn prose(file: &str) -> String {
+        fs::read_to_string(root().join(PROSE).join(file)).unwrap()
+    }
+
+    #[test]
+    fn what_is_committed_is_up_to_date() {
+        let workspace = Workspace::find().unwrap();
+        check(&workspace).unwrap();
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        berth::cli::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_key_of_the_network_is_explained() {
+        let shipped = fs::read_to_string(root().join("packaging/etc/net.toml")).unwrap();
+        let page = prose("berth-net.toml.5");
+        let keys: Vec<&str> = shipped
+            .lines()
+            .filter_map(|line| line.strip_prefix('#')?.split_once(" = "))
+            .map(|(key, _)| key)
+            .collect();
+        assert!(keys.len() >= 9, "{keys:?}");
+        for key in keys {
+            let entry = format!("\n.BR {} ", escape(key));
+            assert!(
+                page.contains(&entry),
+                "{key} is missing in berth-net.toml(5)"
+            );
+        }
+    }
+
+    #[test]
+    fn a_page_says_where_its_prose_is_missing() {
+        let mut prose = Prose {
+            texts: BTreeMap::from([(
+                "berth-new.man".to_owned(),
+                "Text.\n.SH FILES\nx\n".to_owned(),
+            )]),
+        };
+        let error = prose.of_command("berth-other").unwrap_err().to_string();
+        assert!(error.contains("docs/man/prose/berth-other.man"), "{error}");
+        assert!(prose.all_used().is_err());
+        let (description, sections) = prose.of_command("berth-new").unwrap();
+        assert_eq!(
+            (description.as_str(), sections.as_str()),
+            ("Text.\n", ".SH FILES\nx\n")
+        );
+        assert!(prose.all_used().is_ok());
+        assert!(whole_page("x.conf", TITLE).is_err());
+        assert!(whole_page("x.5", "text").is_err());
+    }
+
+    #[test]
+    fn troffs_own_characters_are_text() {
+        assert_eq!(escape(".a-b\\c"), "\\&.a\\-b\\ec");
+    }
+}
