@@ -13,10 +13,14 @@ pub const SUITE: &str = "bookworm";
 pub const IMAGE_PACKAGES: &[&str] = &[
     "user-mode-linux",
     "mmdebstrap",
+    // How mmdebstrap knows that packages are Debian's.
+    "debian-archive-keyring",
+    "gpg",
     "e2fsprogs",
     "openssh-client",
     "iproute2",
     "util-linux",
+    "mount",
 ];
 
 /// Those of `packages` that are not installed.

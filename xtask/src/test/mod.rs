@@ -23,7 +23,9 @@ const TEST_PACKAGES: &[&str] = &[
     "iproute2",
     "iptables",
     "nftables",
+    "binutils",
     "busybox-static",
+    "pamtester",
     "procps",
     "strace",
 ];
