@@ -7,13 +7,11 @@ use berth_common::{Gid, Uid};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{
-    self, AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sockopt,
-};
 use nix::sys::stat::{Mode, fchmod, fstat, stat};
-use nix::sys::time::{TimeVal, TimeValLike};
-use std::io::{self, IoSlice};
+use std::io;
+use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,20 +22,54 @@ pub const MAX_FDS: usize = 16;
 /// The longest path that fits a socket address, its final zero not counted (unix(7)).
 const SUN_PATH_MAX: usize = 107;
 
+const KIND: libc::c_int = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+
 fn new_socket() -> io::Result<OwnedFd> {
-    let flags = SockFlag::SOCK_CLOEXEC;
-    Ok(socket::socket(
-        AddressFamily::Unix,
-        SockType::SeqPacket,
-        flags,
-        None,
-    )?)
+    // SAFETY: socket(2) takes numbers.
+    let fd = unsafe { libc::socket(libc::AF_UNIX, KIND, 0) };
+    let fd = Errno::result(fd)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A socket address that is a path.
+struct Address {
+    raw: libc::sockaddr_un,
+    len: libc::socklen_t,
+}
+
+impl Address {
+    fn new(path: &Path) -> nix::Result<Self> {
+        let bytes = path.as_os_str().as_bytes();
+        if bytes.len() > SUN_PATH_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        if bytes.is_empty() || bytes.contains(&0) {
+            return Err(Errno::EINVAL);
+        }
+        // SAFETY: sockaddr_un is a plain C structure for which all zeroes is a valid value.
+        let mut raw: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+        raw.sun_family = libc::AF_UNIX as libc::sa_family_t;
+        for (to, from) in raw.sun_path.iter_mut().zip(bytes) {
+            *to = *from as libc::c_char;
+        }
+        let len = offset_of!(libc::sockaddr_un, sun_path) + bytes.len() + 1;
+        Ok(Self {
+            raw,
+            // Never more than the structure, 110 bytes.
+            len: len as libc::socklen_t,
+        })
+    }
+
+    fn pointer(&self) -> *const libc::sockaddr {
+        (&raw const self.raw).cast()
+    }
 }
 
 /// Calls `act` with an address that means `path`, however long its directory part is.
-fn with_address<T>(path: &Path, act: impl FnOnce(&UnixAddr) -> nix::Result<T>) -> io::Result<T> {
+fn with_address<T>(path: &Path, act: impl FnOnce(&Address) -> nix::Result<T>) -> io::Result<T> {
     if path.as_os_str().len() <= SUN_PATH_MAX {
-        return Ok(act(&UnixAddr::new(path)?)?);
+        return Ok(act(&Address::new(path)?)?);
     }
     let name = path.file_name().ok_or(Errno::ENAMETOOLONG)?;
     let dir = path.parent().ok_or(Errno::ENAMETOOLONG)?;
@@ -49,7 +81,7 @@ fn with_address<T>(path: &Path, act: impl FnOnce(&UnixAddr) -> nix::Result<T>) -
     let short = Path::new("/proc/self/fd")
         .join(dir.as_raw_fd().to_string())
         .join(name);
-    Ok(act(&UnixAddr::new(&short)?)?)
+    Ok(act(&Address::new(&short)?)?)
 }
 
 /// Connects to the socket at `path`. Waits while the listener's queue is full.
@@ -57,9 +89,11 @@ pub fn connect(path: &Path) -> io::Result<OwnedFd> {
     let fd = new_socket()?;
     with_address(path, |address| {
         loop {
-            match socket::connect(fd.as_raw_fd(), address) {
+            // SAFETY: the address is live and its length is right.
+            let done = unsafe { libc::connect(fd.as_raw_fd(), address.pointer(), address.len) };
+            match Errno::result(done) {
                 Err(Errno::EINTR) => {}
-                other => return other,
+                other => return other.map(drop),
             }
         }
     })?;
@@ -71,8 +105,14 @@ pub fn connect(path: &Path) -> io::Result<OwnedFd> {
 pub fn listen(path: &Path, mode: u32, backlog: u16) -> io::Result<OwnedFd> {
     let fd = new_socket()?;
     fchmod(&fd, Mode::from_bits_truncate(mode))?;
-    with_address(path, |address| socket::bind(fd.as_raw_fd(), address))?;
-    socket::listen(&fd, Backlog::new(i32::from(backlog).min(libc::SOMAXCONN))?)?;
+    with_address(path, |address| {
+        // SAFETY: the address is live and its length is right.
+        let done = unsafe { libc::bind(fd.as_raw_fd(), address.pointer(), address.len) };
+        Errno::result(done).map(drop)
+    })?;
+    // SAFETY: listen(2) takes numbers.
+    let done = unsafe { libc::listen(fd.as_raw_fd(), backlog.into()) };
+    Errno::result(done)?;
     Ok(fd)
 }
 
@@ -80,7 +120,17 @@ pub fn listen(path: &Path, mode: u32, backlog: u16) -> io::Result<OwnedFd> {
 /// The new socket blocks.
 pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let fd = loop {
-        match socket::accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
+        // SAFETY: accept4(2) may be called without room for the peer's address.
+        let fd = unsafe {
+            let nowhere = std::ptr::null_mut();
+            libc::accept4(
+                listener.as_raw_fd(),
+                nowhere,
+                std::ptr::null_mut(),
+                libc::SOCK_CLOEXEC,
+            )
+        };
+        match Errno::result(fd) {
             // A connection that its maker gave up while it waited is not ours to report.
             Err(Errno::EINTR | Errno::ECONNABORTED) => {}
             other => break other?,
@@ -92,13 +142,12 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 
 /// Two sockets that are connected to each other.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    let flags = SockFlag::SOCK_CLOEXEC;
-    Ok(socket::socketpair(
-        AddressFamily::Unix,
-        SockType::SeqPacket,
-        None,
-        flags,
-    )?)
+    let mut fds: [RawFd; 2] = [-1; 2];
+    // SAFETY: the kernel writes two descriptors into the array.
+    let done = unsafe { libc::socketpair(libc::AF_UNIX, KIND, 0, fds.as_mut_ptr()) };
+    Errno::result(done)?;
+    // SAFETY: the kernel has just made both descriptors for us.
+    Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
 }
 
 /// Makes waiting calls on the descriptor return `WouldBlock` instead, or wait again.
@@ -113,28 +162,59 @@ pub fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn time_value(limit: Option<Duration>) -> TimeVal {
+fn time_value(limit: Option<Duration>) -> libc::timeval {
     // Zero means "no limit" to the kernel, so a limit below its resolution is rounded up.
-    let micros = limit.map_or(0, |limit| limit.as_micros().max(1));
-    TimeVal::microseconds(i64::try_from(micros).unwrap_or(i64::MAX))
+    let limit = limit.map_or(Duration::ZERO, |limit| limit.max(Duration::from_micros(1)));
+    libc::timeval {
+        tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_usec: limit.subsec_micros().into(),
+    }
 }
 
 /// Lets [`recv`] fail with `WouldBlock` after `limit`; `None`: wait for ever.
 pub fn set_receive_timeout(fd: BorrowedFd<'_>, limit: Option<Duration>) -> io::Result<()> {
-    Ok(socket::setsockopt(
-        &fd,
-        sockopt::ReceiveTimeout,
-        &time_value(limit),
-    )?)
+    set_option(fd, libc::SO_RCVTIMEO, &time_value(limit))
 }
 
 /// Lets [`send`] and [`connect`] fail with `WouldBlock` after `limit`; `None`: wait for ever.
 pub fn set_send_timeout(fd: BorrowedFd<'_>, limit: Option<Duration>) -> io::Result<()> {
-    Ok(socket::setsockopt(
-        &fd,
-        sockopt::SendTimeout,
-        &time_value(limit),
-    )?)
+    set_option(fd, libc::SO_SNDTIMEO, &time_value(limit))
+}
+
+fn set_option(fd: BorrowedFd<'_>, option: libc::c_int, value: &libc::timeval) -> io::Result<()> {
+    // SAFETY: the kernel reads a timeval from a live reference to one.
+    let done = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            std::ptr::from_ref(value).cast(),
+            size_of::<libc::timeval>() as libc::socklen_t,
+        )
+    };
+    Ok(Errno::result(done).map(drop)?)
+}
+
+/// Asks for an option of the socket layer whose value is a `T`, for which all bit patterns are
+/// valid values.
+fn option<T: Copy>(fd: BorrowedFd<'_>, option: libc::c_int, mut value: T) -> nix::Result<T> {
+    let mut len = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes into `value`.
+    let done = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            (&raw mut value).cast(),
+            &raw mut len,
+        )
+    };
+    Errno::result(done)?;
+    if len as usize == size_of::<T>() {
+        Ok(value)
+    } else {
+        Err(Errno::EINVAL)
+    }
 }
 
 /// Sends one packet with descriptors. A peer that is gone is `BrokenPipe` or `ConnectionReset`,
@@ -144,12 +224,40 @@ pub fn send(fd: BorrowedFd<'_>, data: &[u8], fds: &[BorrowedFd<'_>]) -> io::Resu
         return Err(Errno::EINVAL.into());
     }
     let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-    let rights = [ControlMessage::ScmRights(&raw)];
-    let control = if raw.is_empty() { &[][..] } else { &rights[..] };
+    send_raw(fd, data, &raw)
+}
+
+fn send_raw(fd: BorrowedFd<'_>, data: &[u8], fds: &[RawFd]) -> io::Result<()> {
+    let mut iov = libc::iovec {
+        iov_base: data.as_ptr().cast_mut().cast(),
+        iov_len: data.len(),
+    };
+    // Aligned as `cmsghdr` must be.
+    let mut control = vec![0u64; 3 + fds.len()];
+    // SAFETY: msghdr is a plain C structure for which all zeroes is a valid value.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = &raw mut iov;
+    header.msg_iovlen = 1;
+    if !fds.is_empty() {
+        let payload = size_of_val(fds) as libc::c_uint;
+        header.msg_control = control.as_mut_ptr().cast();
+        // SAFETY: the control buffer has room for a header and more than `payload` bytes behind
+        // it, is aligned for a header, and CMSG_SPACE and CMSG_LEN are arithmetic.
+        unsafe {
+            header.msg_controllen = libc::CMSG_SPACE(payload) as _;
+            let message = libc::CMSG_FIRSTHDR(&raw const header);
+            (*message).cmsg_level = libc::SOL_SOCKET;
+            (*message).cmsg_type = libc::SCM_RIGHTS;
+            (*message).cmsg_len = libc::CMSG_LEN(payload) as _;
+            let to = libc::CMSG_DATA(message);
+            std::ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), to, payload as usize);
+        }
+    }
     loop {
-        let iov = [IoSlice::new(data)];
-        let flags = MsgFlags::MSG_NOSIGNAL;
-        match socket::sendmsg::<UnixAddr>(fd.as_raw_fd(), &iov, control, flags, None) {
+        // SAFETY: header points to one iovec over `data`, which sendmsg(2) only reads, and to
+        // `control`, with their true sizes; all outlive the call.
+        let sent = unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const header, libc::MSG_NOSIGNAL) };
+        match Errno::result(sent) {
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
             // Sequenced packets go whole or not at all.
@@ -250,16 +358,24 @@ pub struct PeerCredentials {
 
 /// The credentials of the peer of a connected socket.
 pub fn peer_credentials(fd: BorrowedFd<'_>) -> io::Result<PeerCredentials> {
-    let found = socket::getsockopt(&fd, sockopt::PeerCredentials)?;
-    let (Some(uid), Some(gid)) = (Uid::new(found.uid()), Gid::new(found.gid())) else {
+    let unknown = libc::ucred {
+        pid: 0,
+        uid: libc::uid_t::MAX,
+        gid: libc::gid_t::MAX,
+    };
+    let found = option(fd, libc::SO_PEERCRED, unknown)?;
+    let (Some(uid), Some(gid)) = (Uid::new(found.uid), Gid::new(found.gid)) else {
         return Err(Errno::ENOTCONN.into());
     };
     Ok(PeerCredentials {
-        pid: found.pid(),
+        pid: found.pid,
         uid,
         gid,
     })
 }
+
+/// asm-generic/socket.h, since Linux 6.5.
+const SO_PEERPIDFD: libc::c_int = 77;
 
 /// Which namespace a process is in: two are the same if and only if these are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,9 +402,10 @@ pub fn peer_user_namespace(fd: BorrowedFd<'_>) -> io::Result<NamespaceId> {
     if pid <= 0 {
         return Err(Errno::ESRCH.into());
     }
-    let process = match socket::getsockopt(&fd, sockopt::PeerPidfd) {
+    let process = match option::<RawFd>(fd, SO_PEERPIDFD, -1) {
         Err(Errno::ENOPROTOOPT) => open_process(pid)?,
-        other => other?,
+        // SAFETY: the kernel has just made this descriptor for us.
+        other => unsafe { OwnedFd::from_raw_fd(other?) },
     };
     let found = open(
         Path::new(&format!("/proc/{pid}/ns/user")),
@@ -394,10 +511,7 @@ mod tests {
         send(a.as_fd(), b"x", &[null.as_fd(); 3]).unwrap();
         let error = recv(b.as_fd(), &mut buffer, 2).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ETOOMANYREFS));
-        let many = [null.as_raw_fd(); 100];
-        let rights = [ControlMessage::ScmRights(&many)];
-        let iov = [IoSlice::new(b"x")];
-        socket::sendmsg::<UnixAddr>(a.as_raw_fd(), &iov, &rights, MsgFlags::empty(), None).unwrap();
+        send_raw(a.as_fd(), b"x", &[null.as_raw_fd(); 100]).unwrap();
         let error = recv(b.as_fd(), &mut buffer, MAX_FDS).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ETOOMANYREFS));
         send(a.as_fd(), &[0; 17], &[null.as_fd()]).unwrap();
