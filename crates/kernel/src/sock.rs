@@ -456,6 +456,18 @@ pub fn take_listen_fds() -> io::Result<Vec<OwnedFd>> {
     Ok(fds)
 }
 
+/// How long the next packet is, without taking it; 0 at the end of the stream. Waits for a packet
+/// as [`recv`] does.
+pub fn next_len(fd: BorrowedFd<'_>) -> io::Result<usize> {
+    loop {
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
+        match socket::recv(fd.as_raw_fd(), &mut [], flags) {
+            Err(Errno::EINTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,8 +40,12 @@ impl Connection {
     /// After an error the conversation cannot be trusted and the connection is to be dropped,
     /// unless the error [is only about time](Error::is_would_block).
     pub fn recv(&self) -> Result<Option<(Frame, Vec<OwnedFd>)>, Error> {
-        let mut buffer = vec![0; MAX_PACKET];
-        let mut receive = || sock::recv(self.as_fd(), &mut buffer, sock::MAX_FDS);
+        let mut buffer = Vec::new();
+        let mut receive = || {
+            // Messages are small: a buffer for the largest would cost more than the message.
+            buffer.resize(sock::next_len(self.as_fd())?.min(MAX_PACKET), 0);
+            sock::recv(self.as_fd(), &mut buffer, sock::MAX_FDS)
+        };
         let mut result = receive();
         // A peer that closed with our messages unread is reported once as a reset, before what
         // it had sent us is handed out.
