@@ -17,7 +17,7 @@ use nix::sched::CloneFlags;
 use crate::error::{Error, Result};
 use crate::start::cgroup::{Base, ContainerCgroup};
 use crate::start::plan::StartPlan;
-use crate::state::{Record, Runtime, State};
+use crate::state::Runtime;
 
 const REPORT_STARTED: u8 = 1;
 const REPORT_FAILED: u8 = 2;
@@ -152,6 +152,5 @@ fn become_monitor(plan: &StartPlan, runtime: &Runtime) -> Result<crate::state::M
     let lock = runtime
         .lock_as_monitor()?
         .ok_or_else(|| Error::AlreadyRunning(plan.name.clone()))?;
-    runtime.write(&Record::new(State::Starting))?;
     Ok(lock)
 }

@@ -81,7 +81,6 @@ impl<'a> Run<'a> {
 
     /// Starts init; when this returns it has been exec'ed. After a failure nothing of it is left.
     pub fn start(&mut self) -> Result<()> {
-        self.runtime.write(&self.record)?;
         let result = self.try_start();
         if result.is_err() {
             if let Some(init) = self.init.take() {
@@ -98,15 +97,10 @@ impl<'a> Run<'a> {
         let plan = self.plan;
         let (ours, theirs) =
             Connection::pair().map_err(|error| Error::os("make a socket pair", error))?;
-        let mut flags = CloneFlags::CLONE_NEWNS
-            | CloneFlags::CLONE_NEWPID
-            | CloneFlags::CLONE_NEWIPC
-            | CloneFlags::CLONE_NEWUTS;
+        // The others it makes itself, while its ids are being mapped.
+        let mut flags = CloneFlags::CLONE_NEWPID;
         if !plan.idmap.is_empty() {
             flags |= CloneFlags::CLONE_NEWUSER;
-        }
-        if !plan.host_network {
-            flags |= CloneFlags::CLONE_NEWNET;
         }
         let mut ours = Some(ours);
         let payload = self.cgroup.map(|cgroup| cgroup.payload.as_fd());
@@ -126,6 +120,13 @@ impl<'a> Run<'a> {
         } else {
             Some(Mapping::start(pid, &plan.idmap)?)
         };
+        // The child waits for us before it does anything that would have to be cleared up.
+        self.runtime.write(&self.record)?;
+        match sync::from_child(&ours).map_err(Error::other)? {
+            Some(sync::FromChild::Isolated) => {}
+            Some(sync::FromChild::Failed(why)) => return Err(Error::other(why)),
+            _ => return Err(killed_early()),
+        }
         let requests = network::request_nics(plan, pid)?;
         let mapped = mapping.map_or(Ok(()), Mapping::finish);
         let nics: Result<Vec<_>> = requests
@@ -161,12 +162,7 @@ impl<'a> Run<'a> {
                 Some(sync::FromChild::Ready) => ready = true,
                 Some(sync::FromChild::Failed(why)) => return Err(Error::other(why)),
                 None if ready => return Ok(()),
-                None => {
-                    return Err(Error::other(
-                        "the container's first process was killed before it could start init \
-                         (too little memory in lxc.cgroup2.memory.max?)",
-                    ));
-                }
+                None | Some(sync::FromChild::Isolated) => return Err(killed_early()),
             }
         }
     }
@@ -506,6 +502,13 @@ pub fn leave_janitor(runtime: &Runtime, cgroup: &ContainerCgroup) {
 fn refuse(connection: &Connection, why: &str) {
     let answer = Answer::Refused(berth_common::exit::RUN_FAILED, why.to_owned());
     let _ = connection.send(&answer.frame(), &[]);
+}
+
+fn killed_early() -> Error {
+    Error::other(
+        "the container's first process was killed before it could start init \
+         (too little memory in lxc.cgroup2.memory.max?)",
+    )
 }
 
 /// Why the child gave up, if it did so already.

@@ -1,9 +1,10 @@
 //! A container from inside: from its first process to init, top to bottom.
 //!
-//! The first process is born with the container's namespaces. It still has its owner's uid, so
-//! his files (homes of mode 0700 too) can be reached, and all capabilities in its own user
-//! namespace. While its ids are being mapped it takes hold of everything that is the owner's
-//! to reach; then it becomes the container's root, which can reach nothing of his.
+//! The first process is born with the container's user and pid namespaces. It still has its
+//! owner's uid, so his files (homes of mode 0700 too) can be reached, and all capabilities in its
+//! own user namespace. While its ids are being mapped, which takes two programs and milliseconds,
+//! it makes the other namespaces and takes hold of everything that is the owner's to reach; then
+//! it becomes the container's root, which can reach nothing of his.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
@@ -18,11 +19,13 @@ use berth_kernel::tty::{self, PseudoTerminal};
 use berth_kernel::{cred, process, signal};
 use berth_session_protocol::Connection;
 use nix::fcntl::{AT_FDCWD, OFlag};
+use nix::sched::CloneFlags;
 
 use super::network;
 use super::plan::{AutoMount, Create, MountPlan, MountSource, StartPlan};
 use super::sync;
 use crate::error::Plain;
+use crate::mapped::explain_no_user_namespace;
 
 /// The devices that every container has, by name below /dev.
 const DEVICES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
@@ -55,22 +58,28 @@ pub fn run(plan: &StartPlan, monitor: Connection) -> u8 {
 }
 
 fn set_up(plan: &StartPlan, monitor: &Connection) -> Result<std::convert::Infallible, Failure> {
+    isolate(plan)?;
+    monitor
+        .send(&sync::isolated(), &[])
+        .map_err(|error| format!("cannot reach the monitor: {error}"))?;
     mount::set_all_propagation(Propagation::Private).map_err(because("make mounts private"))?;
     let held = Held::take(plan)?;
     held.rootfs
         .attach_at(&plan.rootfs)
         .map_err(because_of("mount the root directory at", &plan.rootfs))?;
+    nix::unistd::sethostname(OsStr::new(&*plan.hostname.to_string_lossy()))
+        .map_err(|errno| because("set the host name")(errno.into()))?;
+    let mut network = match plan.host_network {
+        true => None,
+        false => Some(network::set_up_loopback()?),
+    };
 
     let nics = sync::wait_for_go(monitor)?;
     become_root(plan)?;
     process::set_parent_death_signal(plan.pdeath_signal)
         .map_err(because("ask for a signal at the monitor's end"))?;
-    process::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
-        .map_err(because("make a cgroup namespace"))?;
-    nix::unistd::sethostname(OsStr::new(&*plan.hostname.to_string_lossy()))
-        .map_err(|errno| because("set the host name")(errno.into()))?;
-    if !plan.host_network {
-        network::configure(&plan.nets, &nics)?;
+    if let Some(network) = &mut network {
+        network::configure(network, &plan.nets, &nics)?;
     }
 
     let root = held.rootfs.as_fd();
@@ -101,6 +110,28 @@ fn set_up(plan: &StartPlan, monitor: &Connection) -> Result<std::convert::Infall
             program.display()
         ),
         _ => because_of("execute", program)(error),
+    })
+}
+
+/// Makes the namespaces that the process was not born with. They belong to its user namespace; its
+/// cgroup, where it was born, is the root of its cgroup namespace.
+fn isolate(plan: &StartPlan) -> Result<(), Failure> {
+    let mut namespaces = CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWCGROUP;
+    if !plan.host_network {
+        namespaces |= CloneFlags::CLONE_NEWNET;
+    }
+    process::unshare(namespaces).map_err(|error| match error.raw_os_error() {
+        // A user namespace without rights in it is what AppArmor leaves of a forbidden one.
+        Some(nix::libc::EPERM | nix::libc::EACCES) if !plan.idmap.is_empty() => {
+            explain_no_user_namespace(error).to_string()
+        }
+        Some(nix::libc::ENOSPC) => "cannot make the container's namespaces: one of the limits \
+             user.max_…_namespaces is reached (sysctl user)"
+            .to_owned(),
+        _ => because("make the container's namespaces")(error),
     })
 }
 

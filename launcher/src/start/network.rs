@@ -91,9 +91,8 @@ impl NicRequest<'_> {
     }
 }
 
-/// Inside the container: sets up `lo` and every interface as the plan says. `nics` are their
-/// names inside, in the plan's order.
-pub fn configure(nets: &[NetPlan], nics: &[String]) -> std::result::Result<(), String> {
+/// Inside the container: sets up `lo`. What is returned sets up the other interfaces.
+pub fn set_up_loopback() -> std::result::Result<Socket, String> {
     let fail = |error: berth_netlink::Error| format!("cannot set up the network: {error}");
     let mut socket = Socket::open().map_err(fail)?;
     let loopback = "lo"
@@ -103,11 +102,20 @@ pub fn configure(nets: &[NetPlan], nics: &[String]) -> std::result::Result<(), S
     socket
         .change_link(lo.index, &LinkChange::new().up(true))
         .map_err(fail)?;
+    Ok(socket)
+}
+
+/// Sets up every interface as the plan says. `nics` are their names inside, in the plan's order.
+pub fn configure(
+    socket: &mut Socket,
+    nets: &[NetPlan],
+    nics: &[String],
+) -> std::result::Result<(), String> {
     for (net, name) in nets.iter().zip(nics) {
         let name = name
             .parse::<InterfaceName>()
             .map_err(|error| error.to_string())?;
-        configure_one(&mut socket, net, &name)
+        configure_one(socket, net, &name)
             .map_err(|error| format!("{}: cannot set up {name}: {error}", net.at))?;
     }
     Ok(())

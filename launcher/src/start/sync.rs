@@ -3,6 +3,7 @@
 //!
 //! | from    | message     | meaning                                                     |
 //! |---------|-------------|-------------------------------------------------------------|
+//! | child   | `Isolated`  | its namespaces exist                                        |
 //! | monitor | `Go`        | ids are mapped, NICs exist (their names inside), go on      |
 //! | child   | `Terminals` | the masters of its terminals                                |
 //! | child   | `Ready`     | exec of init is next; the end of the stream means it worked |
@@ -16,12 +17,15 @@ const GO: u8 = 1;
 const TERMINALS: u8 = 2;
 const READY: u8 = 3;
 const FAILED: u8 = 4;
+const ISOLATED: u8 = 5;
 
 /// How many terminals one message carries.
 pub const TERMINALS_PER_FRAME: usize = 8;
 
 /// What the child can say.
 pub enum FromChild {
+    /// Its namespaces exist.
+    Isolated,
     /// Masters of terminals.
     Terminals(Vec<OwnedFd>),
     /// Exec of init is next.
@@ -36,6 +40,11 @@ pub fn go(nics: &[String]) -> Frame {
         GO,
         nics.iter().map(|name| name.clone().into_bytes()).collect(),
     )
+}
+
+/// The child's namespaces exist.
+pub fn isolated() -> Frame {
+    Frame::new(ISOLATED, Vec::new())
 }
 
 /// The masters of terminals go with this.
@@ -76,6 +85,7 @@ pub fn from_child(child: &Connection) -> Result<Option<FromChild>, String> {
         return Ok(None);
     };
     Ok(Some(match frame.kind {
+        ISOLATED => FromChild::Isolated,
         TERMINALS => FromChild::Terminals(fds),
         READY => FromChild::Ready,
         FAILED => FromChild::Failed(frame.fields.first().map_or_else(
