@@ -5,4 +5,5 @@ pub mod cgroup;
 pub mod child;
 pub mod network;
 pub mod plan;
+mod root_nic;
 pub mod sync;

@@ -7,21 +7,27 @@ use berth_common::{InterfaceName, path};
 use berth_netlink::{Address, LinkChange, Mac, Route, Socket};
 
 use super::plan::{NetPlan, StartPlan, Way};
+use super::root_nic;
 use crate::error::{Error, Result};
 use crate::state::Nic;
 
-/// A request to the NIC helper that is under way.
-pub struct NicRequest<'plan> {
-    net: &'plan NetPlan,
-    helper: std::process::Child,
+/// An interface on its way.
+pub enum NicRequest<'plan> {
+    /// The NIC helper is at work.
+    Helper(&'plan NetPlan, std::process::Child),
+    /// Root made it himself.
+    Made(Nic),
 }
 
 /// Asks the setuid helper for every interface of the plan; they are born in the network
-/// namespace of process `init`. The helpers run side by side.
+/// namespace of process `init`. The helpers run side by side. Root needs no helper.
 pub fn request_nics(plan: &StartPlan, init: i32) -> Result<Vec<NicRequest<'_>>> {
     plan.nets
         .iter()
         .map(|net| {
+            if berth_kernel::cred::effective_uid().is_root() {
+                return root_nic::make(net, init).map(NicRequest::Made);
+            }
             let mut command = Command::new(helper());
             command
                 .arg("create")
@@ -40,7 +46,7 @@ pub fn request_nics(plan: &StartPlan, init: i32) -> Result<Vec<NicRequest<'_>>> 
                 .map_err(|error| {
                     Error::file("run the NIC helper", std::path::Path::new(helper()), error)
                 })?;
-            Ok(NicRequest { net, helper })
+            Ok(NicRequest::Helper(net, helper))
         })
         .collect()
 }
@@ -56,8 +62,11 @@ fn helper() -> &'static str {
 impl NicRequest<'_> {
     /// Waits for the helper's answer.
     pub fn finish(self) -> Result<Nic> {
-        let output = self
-            .helper
+        let (net, helper) = match self {
+            Self::Made(nic) => return Ok(nic),
+            Self::Helper(net, helper) => (net, helper),
+        };
+        let output = helper
             .wait_with_output()
             .map_err(|error| Error::os("hear the NIC helper", error))?;
         let said = String::from_utf8_lossy(&output.stderr);
@@ -66,7 +75,7 @@ impl NicRequest<'_> {
             let reason = reason.strip_prefix("berth-usernic: ").unwrap_or(reason);
             return Err(Error::other(format!(
                 "{}: no network interface: {reason}",
-                self.net.at
+                net.at
             )));
         }
         let answer = String::from_utf8_lossy(&output.stdout);
@@ -75,8 +84,7 @@ impl NicRequest<'_> {
             (Some(name), Some(_), Some(host)) if !name.is_empty() => Ok(Nic {
                 name: name.to_owned(),
                 host: host.to_owned(),
-                bridge: self
-                    .net
+                bridge: net
                     .bridge
                     .as_ref()
                     .map(ToString::to_string)
@@ -84,7 +92,7 @@ impl NicRequest<'_> {
             }),
             _ => Err(Error::other(format!(
                 "{}: the NIC helper gave an answer that makes no sense: {:?}",
-                self.net.at,
+                net.at,
                 answer.trim_end()
             ))),
         }

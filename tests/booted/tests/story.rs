@@ -198,6 +198,27 @@ fn a_container_runs_on_the_bridge_without_sudo() -> Result {
 }
 
 #[test]
+fn roots_own_containers_need_no_quota() -> Result {
+    let host = Host::boot(Image::Berth)?;
+    let root = host.login("root")?;
+    root.run("berth create web && berth start web")?.ok()?;
+    host.wait_until("berth exec web -- ip addr show eth0 | grep 'inet '", SOON)?;
+    let init = init_of(&root, "web")?;
+    let own = "test $(readlink /proc/1/ns/mnt) != $(readlink /proc/$0/ns/mnt)";
+    host.root(&format!("sh -c '{own}' {init}"))?.ok()?;
+    // Without an id map root inside is root outside; the switches of the host are out of reach.
+    root.run("berth exec web -- sh -c 'echo 1 > /proc/sys/kernel/panic'")?
+        .fails(1)?;
+    root.run("berth exec web -- sh -c 'echo b > /proc/sysrq-trigger'")?
+        .fails(1)?;
+    root.run("berth stop web && berth destroy --force web")?
+        .ok()?;
+    host.wait_until("! ip -o link show master berthbr0 | grep veth", SOON)?;
+    assert_eq!(root.run("ls -A /var/lib/lxc")?.ok()?, "");
+    Ok(())
+}
+
+#[test]
 fn a_shell_inside_has_a_terminal() -> Result {
     let host = host_for_alice()?;
     let alice = host.login("alice")?;
