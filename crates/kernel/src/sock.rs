@@ -460,10 +460,12 @@ pub fn take_listen_fds() -> io::Result<Vec<OwnedFd>> {
 /// as [`recv`] does.
 pub fn next_len(fd: BorrowedFd<'_>) -> io::Result<usize> {
     loop {
-        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
-        match socket::recv(fd.as_raw_fd(), &mut [], flags) {
+        let flags = libc::MSG_PEEK | libc::MSG_TRUNC;
+        // SAFETY: recv(2) writes nothing into a buffer of length 0.
+        let len = unsafe { libc::recv(fd.as_raw_fd(), std::ptr::null_mut(), 0, flags) };
+        match Errno::result(len) {
             Err(Errno::EINTR) => {}
-            other => return Ok(other?),
+            other => return Ok(other?.unsigned_abs()),
         }
     }
 }
