@@ -55,6 +55,9 @@ pub enum Verb {
     Grants(Json),
     /// Undo what grant did (root only)
     Revoke(Revoke),
+    /// Network interfaces that users' containers have on this host
+    #[command(subcommand)]
+    Nic(Nic),
 }
 
 /// Arguments of create.
@@ -208,4 +211,21 @@ pub struct Revoke {
     /// Take the subordinate ids back although containers own files with them
     #[arg(long)]
     pub force: bool,
+}
+
+/// What to do about network interfaces.
+#[derive(Debug, Subcommand)]
+pub enum Nic {
+    /// List yours, for root everybody's
+    #[command(visible_alias = "ls")]
+    List(Json),
+    /// Tell what does not agree with what is granted; exits with 1 if anything does not
+    Verify,
+    /// Remove those that no container uses any more (root only)
+    Gc,
+    /// Tell what is suspicious in the quota file; exits with 1 if anything is
+    Check {
+        /// Another file than /etc/lxc/lxc-usernet
+        file: Option<PathBuf>,
+    },
 }

@@ -15,6 +15,7 @@ pub mod exec;
 pub mod grant;
 pub mod mapped;
 pub mod monitor;
+pub mod nic;
 pub mod place;
 pub mod start;
 pub mod state;

@@ -13,6 +13,7 @@ use berth::commands::{VERB_PATIENCE, autostart, enable, info, list, recover, sta
 use berth::error::{Error, Result};
 use berth::exec;
 use berth::grant;
+use berth::nic;
 use berth::place::Place;
 use berth::state::{Runtime, State};
 use berth::time;
@@ -58,6 +59,7 @@ fn run(cli: Cli) -> Result<u8> {
             options.bridge.as_ref(),
             options.force,
         )?),
+        Verb::Nic(verb) => nic_verb(verb),
     }
 }
 
@@ -464,4 +466,63 @@ fn grants(as_json: bool) -> Result<u8> {
         out(grant::table(&rows).trim_end())?;
     }
     Ok(exit::OK)
+}
+
+fn nic_verb(verb: &cli::Nic) -> Result<u8> {
+    match verb {
+        cli::Nic::List(options) => nic_list(options.json)?,
+        cli::Nic::Verify => return findings(&nic::verify()?),
+        cli::Nic::Gc => return report(&nic::gc()?),
+        cli::Nic::Check { file } => return findings(&nic::check(file.as_deref())?),
+    }
+    Ok(exit::OK)
+}
+
+/// Something that was found is a failure of what was looked at.
+fn findings(lines: &[String]) -> Result<u8> {
+    if let Err(error) = nic::refresh_view() {
+        tell(&format!("berth: {error}"));
+    }
+    report(lines)?;
+    Ok(if lines.is_empty() {
+        exit::OK
+    } else {
+        exit::FAILED
+    })
+}
+
+fn nic_list(as_json: bool) -> Result<()> {
+    let nics = nic::list(nic::visible_to_caller())?;
+    if let Err(error) = nic::refresh_view() {
+        tell(&format!("berth: {error}"));
+    }
+    if as_json {
+        return json(&nics);
+    }
+    let mut table = vec![
+        [
+            "OWNER",
+            "CONTAINER",
+            "BRIDGE",
+            "NIC",
+            "STATE",
+            "SINCE",
+            "RECEIVED",
+            "SENT",
+        ]
+        .map(str::to_owned),
+    ];
+    for nic in &nics {
+        table.push([
+            nic.owner.clone(),
+            nic.container.clone().unwrap_or_else(dash),
+            nic.bridge.clone().unwrap_or_else(dash),
+            nic.host.clone(),
+            if nic.up { "up" } else { "down" }.to_owned(),
+            nic.since.map_or_else(dash, time::utc),
+            time::bytes(nic.received.bytes),
+            time::bytes(nic.sent.bytes),
+        ]);
+    }
+    print_table(&table)
 }

@@ -13,6 +13,7 @@ pub mod confine;
 pub mod create;
 pub mod invocation;
 pub mod ledger;
+pub mod lint;
 pub mod lock;
 pub mod neutral;
 pub mod ovs;
@@ -21,5 +22,6 @@ pub mod refusal;
 pub mod request;
 pub mod target;
 pub mod usernet;
+pub mod view;
 
 pub use refusal::Refusal;

@@ -51,6 +51,19 @@ pub fn entry(line: usize, text: &str) -> Option<Entry<'_>> {
     })
 }
 
+/// What stands behind the number of a line that means something; empty for other lines.
+pub fn behind_the_count(text: &str) -> &str {
+    let mut rest = text;
+    for _ in 0..3 {
+        let Some((_, behind)) = word(rest) else {
+            return "";
+        };
+        rest = behind.trim_start_matches(is_blank);
+    }
+    rest.trim_start_matches(['+', '-'])
+        .trim_start_matches(|c: char| c.is_ascii_digit())
+}
+
 /// All lines that mean something, in order.
 pub fn entries(text: &str) -> impl Iterator<Item = Entry<'_>> {
     text.split('\n')
@@ -59,7 +72,7 @@ pub fn entries(text: &str) -> impl Iterator<Item = Entry<'_>> {
 }
 
 /// isspace(3) of the C locale, without the newline.
-fn is_blank(c: char) -> bool {
+pub fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\u{b}' | '\u{c}')
 }
 

@@ -21,6 +21,7 @@ mod error;
 mod link;
 mod mac;
 pub mod message;
+mod nsid;
 mod route;
 mod socket;
 mod wire;

@@ -30,6 +30,11 @@ pub const RTM_GETADDR: u16 = 22;
 pub const RTM_NEWROUTE: u16 = 24;
 pub const RTM_DELROUTE: u16 = 25;
 
+pub const RTM_NEWNSID: u16 = 88;
+pub const RTM_GETNSID: u16 = 90;
+pub const NETNSA_NSID: u16 = 1;
+pub const NETNSA_FD: u16 = 3;
+
 pub const IFF_UP: u32 = 0x1;
 
 pub const IFLA_ADDRESS: u16 = 1;

@@ -271,7 +271,11 @@ fn enter(init: u32) -> Command {
 }
 
 fn install(path: &Path, mode: u32) {
-    fs::copy(env!("CARGO_BIN_EXE_berth-usernic"), path).unwrap();
+    // Tests of other packages use these worlds without the helper.
+    let Some(helper) = option_env!("CARGO_BIN_EXE_berth-usernic") else {
+        return;
+    };
+    fs::copy(helper, path).unwrap();
     chown(path, Some(0), Some(0)).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
