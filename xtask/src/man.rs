@@ -24,6 +24,15 @@ const MANUAL: &str = "Berth";
 const COMMANDS: &str = "1";
 /// The page about container configurations, whose tables come from the key table.
 const KEYS_PAGE: &str = "berth-container.conf.5";
+/// Pages that are no command's.
+const OTHER_PAGES: [&str; 6] = [
+    "berth-container.conf(5)",
+    "berth-usernet(5)",
+    "berth-usernic(8)",
+    "berth-net.toml(5)",
+    "berth-net(8)",
+    "pam_berth(8)",
+];
 /// In a page of prose: this page's name, section and version.
 const TITLE: &str = ".\\\" title";
 
@@ -243,8 +252,7 @@ fn display_name(command: &Command) -> &str {
 
 /// What the command is for, with a full stop.
 fn sentence(command: &Command) -> String {
-    let about = command.get_about().map(ToString::to_string);
-    let about = escape(&about.unwrap_or_default());
+    let about = escape(&about(command));
     match about.ends_with('.') {
         true => about,
         false => about + ".",
@@ -260,59 +268,79 @@ fn title(name: &str, section: &str) -> String {
     )
 }
 
-/// As `--help` shows it.
 fn synopsis(command: &mut Command) -> String {
-    let usage = command.render_usage().to_string();
-    let usage = usage.trim_start_matches("Usage: ");
-    format!(".SH SYNOPSIS\n.B {}\n", escape(usage))
+    format!(".SH SYNOPSIS\n.B {}\n", escape(&usage(command)))
 }
 
+/// As `--help` shows it.
+fn usage(command: &mut Command) -> String {
+    let usage = command.render_usage().to_string();
+    usage.trim_start_matches("Usage: ").to_owned()
+}
+
+fn about(command: &Command) -> String {
+    let about = command.get_about().map(ToString::to_string);
+    about.unwrap_or_default()
+}
+
+/// A verb has a page of its own; what belongs to a verb is told on its page.
 fn commands(command: &Command) -> String {
     let mut text = String::from(".SH COMMANDS\n");
+    let verbs_of_berth = command
+        .get_display_name()
+        .is_none_or(|name| name == "berth");
     for verb in command.get_subcommands() {
-        let about = verb
-            .get_about()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let names: Vec<&str> = [verb.get_name()]
-            .into_iter()
-            .chain(verb.get_visible_aliases())
-            .collect();
-        // Writing to a string does not fail.
-        let _ = write!(
-            text,
-            ".TP\n.B {}\n{}; see\n.BR {} (1).\n",
-            escape(&names.join(", ")),
-            escape(&about),
-            escape(display_name(verb))
+        text += &match verbs_of_berth {
+            true => verb_with_page(verb),
+            false => verb_without_page(verb.clone()),
+        };
+    }
+    text
+}
+
+fn verb_with_page(verb: &Command) -> String {
+    let names: Vec<&str> = [verb.get_name()]
+        .into_iter()
+        .chain(verb.get_visible_aliases())
+        .collect();
+    format!(
+        ".TP\n.B {}\n{}; see\n.BR {} (1).\n",
+        escape(&names.join(", ")),
+        escape(&about(verb)),
+        escape(display_name(verb))
+    )
+}
+
+fn verb_without_page(mut verb: Command) -> String {
+    let usage = usage(&mut verb);
+    let mut text = format!(".TP\n.B {}\n{}\n", escape(&usage), sentence(&verb));
+    let own = |argument: &&clap::Arg| {
+        !argument.is_hide_set()
+            && !argument.is_global_set()
+            && !matches!(argument.get_id().as_str(), "help" | "version")
+    };
+    for argument in verb.get_arguments().filter(own) {
+        let help = argument.get_help().map(ToString::to_string);
+        text += &format!(
+            ".RS\n.TP\n.B {}\n{}\n.RE\n",
+            escape(&argument.to_string()),
+            escape(&help.unwrap_or_default())
         );
     }
     text
 }
 
 fn see_also(command: &Command, name: &str) -> String {
-    let others: Vec<String> = match command.has_subcommands() {
-        true => command
+    let pages: Vec<String> = match name {
+        "berth" => command
             .get_subcommands()
             .map(|verb| format!("{}(1)", display_name(verb)))
-            .chain(
-                [
-                    "berth-container.conf(5)",
-                    "berth-usernet(5)",
-                    "pam_berth(8)",
-                    "berth-net(8)",
-                ]
-                .map(str::to_owned),
-            )
+            .chain(OTHER_PAGES.map(str::to_owned))
             .collect(),
-        false => vec!["berth(1)".to_owned(), "berth-container.conf(5)".to_owned()],
+        _ => vec!["berth(1)".to_owned(), "berth-container.conf(5)".to_owned()],
     };
-    let others: Vec<String> = others
-        .iter()
-        .filter(|other| !other.starts_with(&format!("{name}(")))
-        .map(|other| escape(other))
-        .collect();
-    format!(".SH SEE ALSO\n{}\n", others.join(",\n"))
+    let pages: Vec<String> = pages.iter().map(|page| escape(page)).collect();
+    format!(".SH SEE ALSO\n{}\n", pages.join(",\n"))
 }
 
 /// A page of prose with its title and tables.

@@ -114,7 +114,9 @@ pub fn whole() -> Vec<Scene> {
         Scene::LogIn,
         alice("id").shows(&["uid=1000(alice)"]),
         alice("cat /proc/self/cgroup").shows(&["session-", "/init.scope"]),
-        alice("systemctl is-active berth-user@1000.service").shows(&["active"]),
+        alice("systemctl is-active berth-user@1000.service")
+            .patient()
+            .shows(&["active"]),
         Scene::Chapter("A container, without sudo"),
         alice("berth create web -t busybox").done(),
         alice("berth start web").done(),

@@ -10,6 +10,7 @@ use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use manifest::{Manifest, Places};
 use plan::{Item, Kind, Plan};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
@@ -43,11 +44,13 @@ pub fn install(workspace: &Workspace, progress: &Progress, options: &Options) ->
     build(workspace, progress, &manifest, &places, &options.profile)?;
     let plan = Plan::new(workspace, &manifest, &places, &options.profile)?;
     print!("{}", write(&plan, &options.destdir)?);
-    if fs::canonicalize(&options.destdir)? == Path::new("/") {
-        println!("\nTo make this host use it, as root:");
-        for activate in &plan.activate {
-            println!("  {:<45}# {}", activate.command, activate.why);
-        }
+    let here = fs::canonicalize(&options.destdir)? == Path::new("/");
+    match here {
+        true => println!("\nTo make this host use it, as root:"),
+        false => println!("\nOn a host that has these files, to make it use them, as root:"),
+    }
+    for activate in &plan.activate {
+        println!("  {:<45}# {}", activate.command, activate.why);
     }
     Ok(())
 }
@@ -170,15 +173,25 @@ fn write(plan: &Plan, destdir: &Path) -> Result<String> {
     Ok(report)
 }
 
+/// What only root can set; the modes one by one, since without them a program does not work.
 fn not_set(items: &[&Item], destdir: &Path) -> Result<String> {
     let mut text = String::from("\nNot set, for which root is needed:\n");
-    for item in items {
+    let owners: BTreeSet<&str> = items.iter().map(|item| &*item.owner_name).collect();
+    for owner in owners {
+        let count = items.iter().filter(|item| item.owner_name == owner).count();
+        writeln!(
+            text,
+            "  owner {owner} of these {count} files and directories"
+        )?;
+    }
+    for item in items.iter().filter(|item| item.mode & 0o7000 != 0) {
         let path = destdir.join(item.to.trim_start_matches('/'));
-        write!(text, "  owner {}", item.owner_name)?;
-        if item.mode & 0o7000 != 0 {
-            write!(text, ", mode {:04o}", item.mode)?;
-        }
-        writeln!(text, " of {}", path.display())?;
+        let (mode, owner) = (item.mode, &item.owner_name);
+        writeln!(
+            text,
+            "  mode {mode:04o} of {}, owned by {owner}",
+            path.display()
+        )?;
     }
     Ok(text)
 }
