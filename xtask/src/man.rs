@@ -454,6 +454,55 @@ mod tests {
         }
     }
 
+    /// The texts of all files below `dir` that end like this, but for build directories.
+    fn texts(dir: &Path, ending: &str, into: &mut Vec<(PathBuf, String)>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && !name.starts_with('.') && name != "target" {
+                texts(&path, ending, into);
+            } else if name.ends_with(ending) {
+                into.push((path.clone(), fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+
+    #[test]
+    fn tests_that_the_threat_model_names_exist() {
+        let model = fs::read_to_string(root().join("docs/security.md")).unwrap();
+        let mut sources = Vec::new();
+        texts(root(), ".rs", &mut sources);
+        let named = model.split('`').skip(1).step_by(2);
+        let tests: Vec<(&str, &str)> = named.filter_map(|name| name.split_once("::")).collect();
+        assert!(tests.len() >= 10, "{tests:?}");
+        for (file, test) in tests {
+            let exists = sources.iter().any(|(path, text)| {
+                path.file_stem().is_some_and(|stem| stem == file)
+                    && text.contains(&format!("fn {test}("))
+            });
+            assert!(exists, "docs/security.md: there is no test {file}::{test}");
+        }
+    }
+
+    #[test]
+    fn links_between_documents_lead_somewhere() {
+        let mut documents = Vec::new();
+        texts(root(), ".md", &mut documents);
+        let mut checked = 0;
+        for (path, text) in &documents {
+            for target in text.split("](").skip(1) {
+                let target = target.split([')', '#']).next().unwrap();
+                if target.is_empty() || target.contains("://") {
+                    continue;
+                }
+                let file = path.parent().unwrap().join(target);
+                assert!(file.exists(), "{}: {target} does not exist", path.display());
+                checked += 1;
+            }
+        }
+        assert!(checked >= 5, "{checked}");
+    }
+
     #[test]
     fn a_page_says_where_its_prose_is_missing() {
         let mut prose = Prose {
