@@ -231,3 +231,99 @@ fn an_ended_container_makes_room_for_one_and_no_more() {
         );
     });
 }
+
+/// A database of Open vSwitch in a file, in the words of ovs-vsctl(8). With -p, since LXC runs it
+/// with two different uids.
+const OVS_VSCTL: &str = r#"#!/bin/sh -p
+echo "$@" >>/run/ovs.log
+while :; do case $1 in -*) shift ;; *) break ;; esac; done
+case $1 in
+br-exists) [ "$2" = ovs0 ] || exit 2 ;;
+list-ports) cat /run/ovs-ports ;;
+add-port) echo "$3" >>/run/ovs-ports ;;
+del-port) grep -vx "$3" /run/ovs-ports >/run/ovs-rest; cat /run/ovs-rest >/run/ovs-ports ;;
+*) exit 1 ;;
+esac
+"#;
+
+fn install_ovs(world: &World) {
+    use std::os::unix::fs::PermissionsExt;
+    let bin = world.path("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let program = format!("{bin}/ovs-vsctl");
+    std::fs::write(&program, OVS_VSCTL).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let script = "mount --bind \"$1\" /usr/local/sbin && touch /run/ovs-ports /run/ovs.log &&
+        ip link add ovs0 type veth peer name ovs0p";
+    world.must(&["sh", "-c", script, "sh", &bin]);
+}
+
+#[test]
+fn open_vswitch_ports_are_added_and_deleted() {
+    both("alice veth ovs0 1\nbob veth ovs0 1\n", |world, helper| {
+        install_ovs(world);
+        let ports = || world.must(&["cat", "/run/ovs-ports"]);
+        let (hers, his) = (world.container(ALICE), world.container(BOB));
+        let [_, _, host, _] =
+            world::answer(&helper.create(world, ALICE, &hers.pid, "ovs0", "eth0"));
+        assert_eq!(ports(), format!("{host}\n"), "{}", helper.name);
+        let [_, _, other, _] = world::answer(&helper.create(world, BOB, &his.pid, "ovs0", "eth0"));
+        let second = helper.create(world, ALICE, &hers.pid, "ovs0", "eth1");
+        assert!(helper.is_refusal(&second), "{}: {second:?}", helper.name);
+        let delete = |pid: &str, host: &str| {
+            let place = format!("/proc/{pid}/ns/net");
+            let words = [
+                &helper.program,
+                "delete",
+                "/p",
+                "web",
+                &place,
+                "veth",
+                "ovs0",
+                host,
+            ];
+            world.run_as(ALICE, &words)
+        };
+        // CVE-2026-39402: somebody else's port.
+        assert!(
+            helper.is_refusal(&delete(&hers.pid, &other)),
+            "{}",
+            helper.name
+        );
+        // Her own port, by a namespace that is not hers.
+        assert!(
+            helper.is_refusal(&delete(&his.pid, &host)),
+            "{}",
+            helper.name
+        );
+        assert_eq!(ports(), format!("{host}\n{other}\n"), "{}", helper.name);
+        let deleted = delete(&hers.pid, &host);
+        assert!(deleted.status.success(), "{}: {deleted:?}", helper.name);
+        assert_eq!(ports(), format!("{other}\n"), "{}", helper.name);
+    });
+}
+
+#[test]
+fn nothing_is_deleted_from_a_linux_bridge() {
+    both("alice veth br0 1\n", |world, helper| {
+        let web = world.container(ALICE);
+        let [_, _, host, _] = world::answer(&helper.create(world, ALICE, &web.pid, "br0", "eth0"));
+        let place = format!("/proc/{}/ns/net", web.pid);
+        let words = [
+            &helper.program,
+            "delete",
+            "/p",
+            "web",
+            &place,
+            "veth",
+            "br0",
+            &host,
+        ];
+        assert!(
+            helper.is_refusal(&world.run_as(ALICE, &words)),
+            "{}",
+            helper.name
+        );
+        assert_eq!(world.ports("br0"), [host], "{}", helper.name);
+    });
+}

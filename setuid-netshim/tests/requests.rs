@@ -378,10 +378,10 @@ fn names_alone_do_not_count_and_other_users_do_not_either() {
 }
 
 #[test]
-fn sixteen_at_once_under_a_quota_of_nine() {
+fn sixty_four_at_once_under_a_quota_of_nine() {
     let world = World::new("alice veth br0 9\n");
     let web = world.container(ALICE);
-    let running: Vec<_> = (0..16)
+    let running: Vec<_> = (0..64)
         .map(|number| {
             let mut command = world.create_command(ALICE, &web.pid, "br0", &format!("eth{number}"));
             command

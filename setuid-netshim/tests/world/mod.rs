@@ -227,10 +227,18 @@ impl World {
 
     /// Ports of a bridge, sorted.
     pub fn ports(&self, bridge: &str) -> Vec<String> {
-        let text = self.must(&["ls", &format!("/sys/class/net/{bridge}/brif")]);
-        let mut ports: Vec<String> = text.lines().map(Into::into).collect();
+        let dir = self.inner(&format!("/sys/class/net/{bridge}/brif"));
+        let mut ports: Vec<String> = fs::read_dir(dir)
+            .unwrap()
+            .map(|port| port.unwrap().file_name().into_string().unwrap())
+            .collect();
         ports.sort();
         ports
+    }
+
+    /// A path inside, as the test's own process reaches it.
+    pub fn inner(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.init))
     }
 
     /// Waits until a bridge has this many ports.
