@@ -30,6 +30,12 @@ pub struct Enabled {
 /// nothing of a user's starts at boot.
 pub fn enable(place: &Place, name: &ContainerName) -> Result<Enabled> {
     place.require(name)?;
+    if place.owner.uid.is_root() {
+        return Err(Error::other(
+            "this version starts no containers of root's at boot; make it a container of an \
+             ordinary user's, or run `berth autostart` from a service of your own",
+        ));
+    }
     let mut enabled = Enabled::default();
     if set_auto(place, name, "1")? {
         enabled
@@ -37,9 +43,6 @@ pub fn enable(place: &Place, name: &ContainerName) -> Result<Enabled> {
             .push(format!("{name} starts at boot ({AUTO} = 1)"));
     } else {
         enabled.done.push(format!("{name} starts at boot already"));
-    }
-    if place.owner.uid.is_root() {
-        return Ok(enabled);
     }
     let user = &place.owner.name;
     if lingers(user) {

@@ -51,7 +51,7 @@ pub fn compose(options: &CreateOptions, template: &Template) -> Result<Composed>
 fn header(template: &str) -> String {
     format!(
         "# Made by berth create from the template {template}.\n\
-         # lxc.container.conf(5) tells what can stand here.\n\n"
+         # berth-container.conf(5) tells what can stand here.\n\n"
     )
 }
 

@@ -254,6 +254,7 @@ fn veth(net: &Net, at: &str) -> Result<NetPlan> {
         at: at.to_owned(),
         name: net.name.as_ref().map(interface).transpose()?,
         up: net.up,
+        mtu: net.mtu.as_ref().map(|mtu| mtu.value),
         mac: net
             .hwaddr
             .as_ref()

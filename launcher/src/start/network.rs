@@ -138,6 +138,9 @@ fn configure_one(
     if let Some(mac) = net.mac {
         socket.change_link(index, &LinkChange::new().mac(Mac(mac)))?;
     }
+    if let Some(mtu) = net.mtu {
+        socket.change_link(index, &LinkChange::new().mtu(mtu))?;
+    }
     if net.up {
         socket.change_link(index, &LinkChange::new().up(true))?;
     }

@@ -85,6 +85,8 @@ pub struct NetPlan {
     pub name: Option<InterfaceName>,
     /// Whether it is set up.
     pub up: bool,
+    /// The largest packet, in bytes; `None`: the bridge's.
+    pub mtu: Option<u32>,
     /// The address on the wire.
     pub mac: Option<[u8; 6]>,
     /// IPv4 addresses with prefix lengths and broadcast addresses.

@@ -125,7 +125,12 @@ fn bad_input_gets_a_clear_answer() -> Result {
     host.root("chmod u+s /usr/libexec/berth/berth-usernic")?
         .ok()?;
     host.root("sysctl -q user.max_user_namespaces=0")?.ok()?;
-    refused(&alice, "berth start web", 1, &["user namespace", "user.max_user_namespaces"])?;
+    refused(
+        &alice,
+        "berth start web",
+        1,
+        &["user namespace", "user.max_user_namespaces"],
+    )?;
     host.root("sysctl -q user.max_user_namespaces=1000")?.ok()?;
     host.root("cp /etc/lxc/lxc-usernet /root/usernet; : > /etc/lxc/lxc-usernet")?
         .ok()?;
