@@ -1,6 +1,6 @@
 //! Interfaces: look-up, creation, change, deletion.
 
-use crate::message::{Attributes, Message, Request, text, u32_at};
+use crate::message::{Attributes, Malformed, Message, Messages, Request, text, u32_at};
 use crate::{Error, Mac, Socket, wire};
 use berth_common::InterfaceName;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -39,6 +39,15 @@ impl Link {
     /// Whether it was set up (it may still have no carrier).
     pub fn is_up(&self) -> bool {
         self.flags & wire::IFF_UP != 0
+    }
+
+    /// The interfaces that a datagram of the kernel describes, for looking at recorded ones.
+    /// Fails where the datagram ends in the middle of a message.
+    pub fn all_in(datagram: &[u8]) -> Result<Vec<Self>, Malformed> {
+        Messages::new(datagram)
+            .map(|message| Ok(Self::decode(&message?)))
+            .filter_map(Result::transpose)
+            .collect()
     }
 
     fn decode(message: &Message) -> Option<Self> {
@@ -455,7 +464,6 @@ impl Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Messages;
     use proptest::prelude::*;
 
     proptest! {
