@@ -27,9 +27,9 @@ fn own_host() -> Dir {
     let write = |name: &str, text: &str| fs::write(etc.join(name), text).unwrap();
     write(
         "passwd",
-        "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/nonexistent:/bin/sh\n",
+        "root:x:0:0::/root:/bin/sh\nalice:x:54321:54321::/nonexistent:/bin/sh\n",
     );
-    write("group", "root:x:0:\nalice:x:1000:\n");
+    write("group", "root:x:0:\nalice:x:54321:\n");
     write(
         "shadow",
         "root:*:19000:0:99999:7:::\nalice:*:19000:0:99999:7:::\n",

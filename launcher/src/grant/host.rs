@@ -20,6 +20,8 @@ pub trait Host {
     fn add_range(&self, user: &User, kind: IdKind, range: Range) -> Result<()>;
     /// Takes a range from the user.
     fn remove_range(&self, user: &User, kind: IdKind, range: Range) -> Result<()>;
+    /// A process of the user's: usermod(8) takes no ids from one who is at work.
+    fn process_of(&self, user: &User) -> Option<i32>;
     /// Whether systemd is process 1.
     fn has_systemd(&self) -> bool;
     /// Lets the user's services run without a login, or not any more.
@@ -136,6 +138,15 @@ impl Host for System<'_> {
             IdKind::Group => "--del-subgids",
         };
         self.change_ranges(user, option, range, "take from")
+    }
+
+    fn process_of(&self, user: &User) -> Option<i32> {
+        use std::os::unix::fs::MetadataExt;
+        let entries = std::fs::read_dir("/proc").ok()?;
+        entries.flatten().find_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            (entry.metadata().ok()?.uid() == user.uid.raw()).then_some(pid)
+        })
     }
 
     fn has_systemd(&self) -> bool {

@@ -154,6 +154,12 @@ fn revoke_subids(
                 user.home.join(path::USER_LXCPATH).display()
             )));
         }
+        if let Some(pid) = host.process_of(user) {
+            return Ok(Some(format!(
+                "{name} keeps subordinate {ids} {range} while processes of {name} run (process \
+                 {pid} is one); run this again when {name} has logged out"
+            )));
+        }
         if subids::is_in_file(paths, kind, user, range)? {
             host.remove_range(user, kind, range)?;
             said = Some(format!(

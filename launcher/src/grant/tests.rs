@@ -12,6 +12,7 @@ struct World {
     systemd: bool,
     linger_calls: RefCell<Vec<bool>>,
     refuse_ids: bool,
+    at_work: Option<i32>,
 }
 
 impl Drop for World {
@@ -38,6 +39,7 @@ impl World {
             systemd: true,
             linger_calls,
             refuse_ids: false,
+            at_work: None,
         }
     }
 
@@ -107,6 +109,10 @@ impl Host for World {
         let line = format!("{}:{}:{}\n", user.name, range.first, range.count);
         fs::write(&path, fs::read_to_string(&path).unwrap().replace(&line, "")).unwrap();
         Ok(())
+    }
+
+    fn process_of(&self, _user: &User) -> Option<i32> {
+        self.at_work
     }
 
     fn has_systemd(&self) -> bool {
@@ -385,4 +391,21 @@ fn the_table_has_a_column_for_each_thing() {
          alice   br-test0  6     -     100000-165535  100000-165535  yes\n\
          @staff  br-test0  2     -     -              -              no\n"
     );
+}
+
+#[test]
+fn ids_of_a_user_at_work_are_left_until_he_has_logged_out() {
+    let mut world = World::new();
+    world.grant(5, false).unwrap();
+    world.at_work = Some(42);
+    let said = world.revoke(None, false).unwrap();
+    assert!(
+        said.iter().any(|line| line.contains("process 42")),
+        "{said:?}"
+    );
+    assert_eq!(world.etc("subuid"), "alice:100000:65536\n");
+    assert_eq!(world.etc("lxc/lxc-usernet"), "");
+    world.at_work = None;
+    world.revoke(None, false).unwrap();
+    assert_eq!(world.etc("subuid"), "");
 }
