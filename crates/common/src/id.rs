@@ -84,7 +84,16 @@ mod tests {
     #[test]
     fn ids_parse_strictly() {
         assert_eq!("1000".parse::<Uid>().map(Uid::raw), Ok(1000));
-        for wrong in ["", "-1", "+1", " 1", "1 ", "0x10", "4294967295", "4294967296"] {
+        for wrong in [
+            "",
+            "-1",
+            "+1",
+            " 1",
+            "1 ",
+            "0x10",
+            "4294967295",
+            "4294967296",
+        ] {
             assert!(wrong.parse::<Uid>().is_err(), "{wrong:?}");
         }
         assert_eq!("4294967294".parse::<Gid>().map(Gid::raw), Ok(4_294_967_294));

@@ -15,7 +15,11 @@ pub struct NameError {
 impl NameError {
     fn new(what: &'static str, name: &str, why: &'static str) -> Self {
         // Whatever was typed is shown, but neither whole pages of it nor control characters.
-        let name = name.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect();
+        let name = name
+            .chars()
+            .take(80)
+            .map(|c| if c.is_control() { '?' } else { c })
+            .collect();
         Self { what, name, why }
     }
 }
@@ -70,7 +74,9 @@ impl FromStr for ContainerName {
         }
         if text == cgroup::LEAF
             || text.starts_with(cgroup::LXC_PREFIX)
-            || cgroup::CONTROL_FILE_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+            || cgroup::CONTROL_FILE_PREFIXES
+                .iter()
+                .any(|prefix| text.starts_with(prefix))
         {
             return refuse("the control group of that name has another meaning");
         }
@@ -138,12 +144,34 @@ mod tests {
 
     #[test]
     fn container_names() {
-        for good in ["web", "a", "_x", "web-1", "db.example.org", "0", "c++", &"n".repeat(64)] {
+        for good in [
+            "web",
+            "a",
+            "_x",
+            "web-1",
+            "db.example.org",
+            "0",
+            "c++",
+            &"n".repeat(64),
+        ] {
             assert!(good.parse::<ContainerName>().is_ok(), "{good}");
         }
         for bad in [
-            "", ".", "..", "a/b", "/", "-n", ".hidden", "a b", "ä", "a\n", "init.scope", "lxc.pivot",
-            "cgroup.procs", "memory.max", &"n".repeat(65),
+            "",
+            ".",
+            "..",
+            "a/b",
+            "/",
+            "-n",
+            ".hidden",
+            "a b",
+            "ä",
+            "a\n",
+            "init.scope",
+            "lxc.pivot",
+            "cgroup.procs",
+            "memory.max",
+            &"n".repeat(65),
         ] {
             assert!(bad.parse::<ContainerName>().is_err(), "{bad}");
         }
@@ -154,14 +182,27 @@ mod tests {
         for good in ["eth0", "veth1000_aB3d", "a", "br-lan", "exactly15bytes_"] {
             assert!(good.parse::<InterfaceName>().is_ok(), "{good}");
         }
-        for bad in ["", ".", "..", "a/b", "a b", "a:1", "eth%d", "sixteen_bytes_xx", "e\u{1}"] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a b",
+            "a:1",
+            "eth%d",
+            "sixteen_bytes_xx",
+            "e\u{1}",
+        ] {
             assert!(bad.parse::<InterfaceName>().is_err(), "{bad}");
         }
     }
 
     #[test]
     fn errors_show_no_control_characters() {
-        let error = "a\u{1b}[2J".parse::<ContainerName>().unwrap_err().to_string();
+        let error = "a\u{1b}[2J"
+            .parse::<ContainerName>()
+            .unwrap_err()
+            .to_string();
         assert!(!error.contains('\u{1b}'), "{error}");
     }
 }
