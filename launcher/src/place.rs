@@ -4,6 +4,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use berth_common::{ContainerName, Uid, path};
+use berth_container_config::distance;
 use berth_kernel::user::User;
 
 use crate::error::{Error, Result};
@@ -173,29 +174,10 @@ fn nearest(wanted: &str, names: &[ContainerName]) -> Option<String> {
     let limit = (wanted.len() / 3).max(1);
     names
         .iter()
-        .map(|name| (edit_distance(wanted, name.as_str()), name))
+        .map(|name| (distance(wanted, name.as_str()), name))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name.to_string())
-}
-
-/// How many letters have to be changed, added, left out or swapped with the next one.
-fn edit_distance(left: &str, right: &str) -> usize {
-    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
-    let mut rows = vec![vec![0; right.len() + 1]; left.len() + 1];
-    rows[0] = (0..=right.len()).collect();
-    for i in 1..=left.len() {
-        rows[i][0] = i;
-        for j in 1..=right.len() {
-            let changed = rows[i - 1][j - 1] + usize::from(left[i - 1] != right[j - 1]);
-            let mut least = changed.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-            if i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            rows[i][j] = least;
-        }
-    }
-    rows[left.len()][right.len()]
 }
 
 #[cfg(test)]
@@ -212,6 +194,5 @@ mod tests {
         assert_eq!(nearest("wbe", &names).as_deref(), Some("web"));
         assert_eq!(nearest("wep", &names).as_deref(), Some("web"));
         assert_eq!(nearest("databse", &names).as_deref(), Some("database"));
-        assert_eq!(edit_distance("kitten", "sitting"), 3);
     }
 }

@@ -2,6 +2,7 @@
 //! words, unit names, exit codes. No dependency, no I/O.
 #![forbid(unsafe_code)]
 
+pub mod capability;
 pub mod cgroup;
 pub mod exit;
 pub mod id;

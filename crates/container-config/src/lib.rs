@@ -26,6 +26,7 @@ pub use disk::DiskLoader;
 pub use error::{LoadError, Problem, Warning};
 pub use load::{Loaded, Loader, Source, load, load_text};
 pub use position::{Position, Positioned};
+pub use suggest::distance;
 pub use value::{
     AppArmor, Arch, Capability, CgroupMount, CgroupMountMode, CgroupSetting, CreateTarget,
     EnvironmentEntry, Gateway, IdKind, IdMapping, Ipv4Address, Ipv6Address, LogLevel, MacTemplate,

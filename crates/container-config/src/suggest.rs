@@ -48,8 +48,9 @@ fn spelled(pattern: &str, name: &str) -> String {
     out
 }
 
-/// The number of letters to insert, remove, replace or swap with a neighbour.
-fn distance(a: &str, b: &str) -> usize {
+/// How different two words are: the number of letters to insert, remove, replace or swap with a
+/// neighbour.
+pub fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();
     let b: Vec<char> = b.chars().collect();
     let width = b.len() + 1;

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use berth_common::capability::CAPABILITIES;
 use berth_common::{Gid, Uid};
 
 use crate::process::check;
@@ -50,51 +51,6 @@ pub fn set_groups(groups: &[Gid]) -> io::Result<()> {
         .collect();
     nix::unistd::setgroups(&groups).map_err(io::Error::from)
 }
-
-/// Capabilities by number and name (capabilities(7)), in the kernel's order.
-pub const CAPABILITIES: [&str; 41] = [
-    "chown",
-    "dac_override",
-    "dac_read_search",
-    "fowner",
-    "fsetid",
-    "kill",
-    "setgid",
-    "setuid",
-    "setpcap",
-    "linux_immutable",
-    "net_bind_service",
-    "net_broadcast",
-    "net_admin",
-    "net_raw",
-    "ipc_lock",
-    "ipc_owner",
-    "sys_module",
-    "sys_rawio",
-    "sys_chroot",
-    "sys_ptrace",
-    "sys_pacct",
-    "sys_admin",
-    "sys_boot",
-    "sys_nice",
-    "sys_resource",
-    "sys_time",
-    "sys_tty_config",
-    "mknod",
-    "lease",
-    "audit_write",
-    "audit_control",
-    "setfcap",
-    "mac_override",
-    "mac_admin",
-    "syslog",
-    "wake_alarm",
-    "block_suspend",
-    "audit_read",
-    "perfmon",
-    "bpf",
-    "checkpoint_restore",
-];
 
 /// The number of a capability by its name in lower case, without `cap_`.
 pub fn capability_number(name: &str) -> Option<u8> {

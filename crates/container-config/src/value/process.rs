@@ -3,6 +3,7 @@
 use super::{digits, expected};
 use crate::error::printable;
 use crate::key::Refusal;
+use berth_common::capability::CAPABILITIES;
 use std::fmt;
 
 /// Which processor uname(2) is to tell of.
@@ -123,51 +124,6 @@ pub fn environment(text: &str) -> Result<EnvironmentEntry, Refusal> {
 /// A capability by its number in capability.h; at most 63.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Capability(u8);
-
-/// Names in the order of their numbers (Linux 5.9 and later: 41).
-const CAPABILITIES: [&str; 41] = [
-    "chown",
-    "dac_override",
-    "dac_read_search",
-    "fowner",
-    "fsetid",
-    "kill",
-    "setgid",
-    "setuid",
-    "setpcap",
-    "linux_immutable",
-    "net_bind_service",
-    "net_broadcast",
-    "net_admin",
-    "net_raw",
-    "ipc_lock",
-    "ipc_owner",
-    "sys_module",
-    "sys_rawio",
-    "sys_chroot",
-    "sys_ptrace",
-    "sys_pacct",
-    "sys_admin",
-    "sys_boot",
-    "sys_nice",
-    "sys_resource",
-    "sys_time",
-    "sys_tty_config",
-    "mknod",
-    "lease",
-    "audit_write",
-    "audit_control",
-    "setfcap",
-    "mac_override",
-    "mac_admin",
-    "syslog",
-    "wake_alarm",
-    "block_suspend",
-    "audit_read",
-    "perfmon",
-    "bpf",
-    "checkpoint_restore",
-];
 
 impl Capability {
     /// The number.
