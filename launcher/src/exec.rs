@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use berth_common::{ContainerName, exit};
+use berth_kernel::process::Exit;
 use berth_kernel::signal::SignalQueue;
 use berth_kernel::tty::{self, RawMode};
 use berth_session_protocol::Connection;
@@ -21,6 +22,8 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 
 /// What the caller's terminal tells programs, and they inside need as well.
 const TERMINAL_VARIABLES: [&str; 3] = ["TERM", "COLORTERM", "NO_COLOR"];
+/// How many pieces of 16 KiB of a command's last output are copied.
+const MAX_REST: usize = 16;
 /// How much typed text waits for a program that does not read, in bytes.
 const MAX_PENDING: usize = 64 * 1024;
 
@@ -72,9 +75,12 @@ pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> 
         terminal,
     };
     let frame = Request::Exec(request, Vec::new()).frame();
-    let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
-    let streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-    let fds: &[BorrowedFd<'_>] = if terminal { &[] } else { &streams };
+    let mut streams = Streams::default();
+    let fds = if terminal {
+        Vec::new()
+    } else {
+        streams.prepare().map_err(failed)?
+    };
     let watched = [
         Signal::SIGINT,
         Signal::SIGTERM,
@@ -84,14 +90,17 @@ pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> 
     ];
     let mut signals =
         SignalQueue::new(&watched).map_err(|error| failed(Error::os("watch signals", error)))?;
+    let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
     monitor
-        .send(&frame, fds)
+        .send(&frame, &borrowed)
         .map_err(|error| failed(Error::other(format!("cannot ask the monitor: {error}"))))?;
-    match answer(&monitor).map_err(failed)? {
-        Answer::Started(Some(master)) => {
+    drop(fds);
+    match wait_for_start(&monitor, &mut signals).map_err(failed)? {
+        Begun::Answer(Answer::Started(Some(master))) => {
             if !tty::is_master(master.as_fd()) {
                 return Err(failed(Error::other("the container's terminal is none")));
             }
+            let stdout = std::io::stdout();
             proxy(
                 &monitor,
                 master,
@@ -101,8 +110,69 @@ pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> 
             )
             .map_err(failed)
         }
-        Answer::Started(None) => relay(&monitor, &mut signals).map_err(failed),
-        other => ended(other),
+        Begun::Answer(Answer::Started(None)) => {
+            relay(&monitor, streams, &mut signals).map_err(failed)
+        }
+        Begun::Answer(other) => ended(other),
+        Begun::Signal(number) => Ok(by_signal(number)),
+    }
+}
+
+/// The code of one whom a signal ended.
+fn by_signal(number: i32) -> u8 {
+    Exit::Signal(number).shell_code()
+}
+
+enum Begun {
+    Answer(Answer),
+    Signal(i32),
+}
+
+/// Until the command runs, the container may hold it up as long as it likes; the caller need not
+/// wait for that.
+fn wait_for_start(monitor: &Connection, signals: &mut SignalQueue) -> Result<Begun> {
+    loop {
+        let mut fds = [
+            PollFd::new(monitor.as_fd(), PollFlags::POLLIN),
+            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+        ];
+        wait(&mut fds)?;
+        if is_ready(&fds[0]) {
+            return answer(monitor).map(Begun::Answer);
+        }
+        while let Some(number) = next_signal(signals)? {
+            if number != Signal::SIGWINCH as i32 {
+                return Ok(Begun::Signal(number));
+            }
+        }
+    }
+}
+
+/// The caller's own streams for a command without a terminal. One that is a terminal is not
+/// handed over, since whoever has it open reads what is typed there, also when the command has
+/// ended; its output is copied through a pipe.
+#[derive(Default)]
+struct Streams {
+    copied: Vec<(OwnedFd, OwnedFd)>,
+}
+
+impl Streams {
+    /// What the command gets: standard input, output, error.
+    fn prepare(&mut self) -> Result<Vec<OwnedFd>> {
+        let fail = |error| Error::os("set up the standard streams", error);
+        let clone = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(fail);
+        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+        let mut given = vec![clone(std::io::stdin().as_fd())?];
+        for stream in [stdout.as_fd(), stderr.as_fd()] {
+            if tty::is_terminal(stream) {
+                let (read, write) = std::io::pipe().map_err(fail)?;
+                self.copied.push((read.into(), clone(stream)?));
+                given.push(write.into());
+            } else {
+                given.push(clone(stream)?);
+            }
+        }
+        Ok(given)
     }
 }
 
@@ -126,25 +196,55 @@ fn ended(answer: Answer) -> Result<u8> {
     }
 }
 
-/// Without a terminal: the command has the caller's own streams; only signals pass.
-fn relay(monitor: &Connection, signals: &mut SignalQueue) -> Result<u8> {
+/// Without a terminal: signals pass, the second of those that end a program ends the waiting.
+fn relay(monitor: &Connection, mut streams: Streams, signals: &mut SignalQueue) -> Result<u8> {
+    let mut asked = false;
     loop {
-        let mut fds = [
+        let mut fds = vec![
             PollFd::new(monitor.as_fd(), PollFlags::POLLIN),
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
         ];
+        fds.extend(
+            streams
+                .copied
+                .iter()
+                .map(|(from, _)| PollFd::new(from.as_fd(), PollFlags::POLLIN)),
+        );
         wait(&mut fds)?;
-        let (answered, signalled) = (is_ready(&fds[0]), is_ready(&fds[1]));
-        if signalled {
+        let ready: Vec<bool> = fds.iter().map(is_ready).collect();
+        drop(fds);
+        let mut readable = ready[2..].iter();
+        streams
+            .copied
+            .retain(|(from, to)| readable.next() != Some(&true) || copy_output(from, to.as_fd()));
+        if ready[1] {
             while let Some(number) = next_signal(signals)? {
-                if number != Signal::SIGWINCH as i32 {
-                    // A monitor that is gone shows at the next turn.
-                    let _ = monitor.send(&Request::Signal(number).frame(), &[]);
+                if number == Signal::SIGWINCH as i32 {
+                    continue;
                 }
+                if asked || number == Signal::SIGHUP as i32 {
+                    return Ok(by_signal(number));
+                }
+                asked = true;
+                // A monitor that is gone shows at the next turn.
+                let _ = monitor.send(&Request::Signal(number).frame(), &[]);
             }
         }
-        if answered {
+        if ready[0] {
+            for (from, to) in &streams.copied {
+                copy_rest(from, to.as_fd());
+            }
             return ended(answer(monitor)?);
+        }
+    }
+}
+
+/// What the command printed last is still on its way; what others inside print now is not asked
+/// for without end.
+fn copy_rest(from: &OwnedFd, to: BorrowedFd<'_>) {
+    for _ in 0..MAX_REST {
+        if !has_output(from) || !copy_output(from, to) {
+            return;
         }
     }
 }
@@ -163,7 +263,6 @@ fn proxy(
     berth_kernel::sock::set_nonblocking(master.as_fd(), true)
         .map_err(|error| Error::os("set up the terminal", error))?;
     let mut pending: VecDeque<u8> = VecDeque::new();
-    let mut input_open = true;
     let mut result = None;
     let mut master_open = true;
     while result.is_none() {
@@ -172,7 +271,7 @@ fn proxy(
         } else {
             PollFlags::POLLIN | PollFlags::POLLOUT
         };
-        let reads_input = input_open && pending.len() < MAX_PENDING;
+        let reads_input = pending.len() < MAX_PENDING;
         let mut fds = vec![
             PollFd::new(monitor.as_fd(), PollFlags::POLLIN),
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
@@ -187,13 +286,16 @@ fn proxy(
         let answered = is_ready(&fds[0]);
         let signalled = is_ready(&fds[1]);
         let typed = reads_input && fds.last().is_some_and(is_ready);
-        if typed {
-            input_open = read_input(input, &mut pending)?;
+        if typed && !read_input(input, &mut pending)? {
+            // The caller's terminal is gone; the command is hung up when we are.
+            return Ok(by_signal(Signal::SIGHUP as i32));
         }
         if signalled {
             while let Some(number) = next_signal(signals)? {
                 if number == Signal::SIGWINCH as i32 {
                     copy_window_size(input, master.as_fd());
+                } else if number == Signal::SIGHUP as i32 {
+                    return Ok(by_signal(number));
                 } else {
                     let _ = monitor.send(&Request::Signal(number).frame(), &[]);
                 }
@@ -205,7 +307,9 @@ fn proxy(
         }
         if answered {
             // What the command printed last is still in the terminal.
-            while master_open && copy_output(&master, output) && has_output(&master) {}
+            if master_open {
+                copy_rest(&master, output);
+            }
             result = Some(answer(monitor)?);
         }
     }
@@ -226,7 +330,6 @@ fn copy_window_size(from: BorrowedFd<'_>, to: BorrowedFd<'_>) {
 fn read_input(input: BorrowedFd<'_>, pending: &mut VecDeque<u8>) -> Result<bool> {
     let mut buffer = [0; 4096];
     match nix::unistd::read(input, &mut buffer) {
-        // The caller's terminal is gone; the command sees its own close when we end.
         Ok(0) | Err(Errno::EIO) => Ok(false),
         Ok(count) => {
             pending.extend(&buffer[..count]);

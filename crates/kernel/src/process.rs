@@ -331,16 +331,41 @@ fn prctl(option: i32, argument: libc::c_ulong) -> io::Result<()> {
 
 /// Marks all descriptors from `first` on close-on-exec (close_range(2), 5.11).
 pub fn mark_close_on_exec(first: RawFd) -> io::Result<()> {
-    // SAFETY: marking descriptors invalidates none of them.
-    let done = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            first as libc::c_uint,
-            libc::c_uint::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
-    check(done).map(drop)
+    close_range(
+        first as libc::c_uint,
+        libc::c_uint::MAX,
+        libc::CLOSE_RANGE_CLOEXEC,
+    )
+}
+
+/// Closes every descriptor from 3 on but those of `keep`.
+///
+/// For the beginning of a child that was made by [`clone`] or [`fork`] and ends without returning
+/// into its caller's code: whatever else its memory still calls open is closed from here on, so
+/// that nothing of the caller's can be reached through `/proc/self/fd`, as a directory of the host
+/// could from inside a container.
+pub fn close_others(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut kept: Vec<libc::c_uint> = keep
+        .iter()
+        .map(|fd| fd.as_raw_fd() as libc::c_uint)
+        .filter(|fd| *fd > 2)
+        .collect();
+    kept.sort_unstable();
+    kept.dedup();
+    let mut first = 3;
+    for fd in kept {
+        if fd > first {
+            close_range(first, fd - 1, 0)?;
+        }
+        first = fd + 1;
+    }
+    close_range(first, libc::c_uint::MAX, 0)
+}
+
+fn close_range(first: libc::c_uint, last: libc::c_uint, flags: libc::c_uint) -> io::Result<()> {
+    // SAFETY: the callers either mark descriptors only, or have promised that the process uses no
+    // other ones than those they keep.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }).map(drop)
 }
 
 /// Makes `fd` the descriptor `number` (0, 1 or 2), open across exec. The former one is closed.

@@ -10,7 +10,7 @@ use berth_session_protocol::launch::Launch;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::{VERB_PATIENCE, load_config, recover};
+use super::{VERB_PATIENCE, load_config, recover, stop};
 use crate::error::{Error, Result};
 use crate::monitor;
 use crate::place::Place;
@@ -35,7 +35,7 @@ pub fn start(place: &Place, name: &ContainerName) -> Result<Vec<String>> {
     let runtime = Runtime::new(place.make_runtime_dir(name)?);
     let lock = runtime.lock_for_verb(VERB_PATIENCE)?;
     match runtime.state()? {
-        (State::Stopped, _) => {}
+        (State::Stopped, _) => stop::wait_for_monitor(&runtime)?,
         (State::Aborted, Some(record)) => recover::recover(&runtime, &record, &lock)?,
         _ => return Err(Error::AlreadyRunning(name.clone())),
     }

@@ -9,7 +9,7 @@ use super::{VERB_PATIENCE, recover};
 use crate::error::{Error, Result};
 use crate::monitor::protocol::{Answer, Request};
 use crate::place::Place;
-use crate::state::{Runtime, State};
+use crate::state::{Runtime, State, VerbLock};
 
 /// How long init has to stop unless told otherwise (lxc-stop(1)).
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(60);
@@ -32,38 +32,60 @@ pub enum Stopped {
 pub fn stop(place: &Place, name: &ContainerName, grace: Option<Duration>) -> Result<Stopped> {
     place.require(name)?;
     let runtime = Runtime::new(place.runtime_dir(name));
-    let not_running = |state: State| Error::NotRunning {
-        name: name.clone(),
-        state: state.word(),
-    };
     let (state, _) = runtime.state()?;
     if state == State::Stopped {
-        return Err(not_running(state));
+        return Err(not_running(name, state));
     }
+    // Killing does not wait for another command that asked politely and has patience.
+    let killed = grace == Some(Duration::ZERO)
+        && state.is_active()
+        && ask(&runtime, &Request::Kill, Some(KILL_LIMIT))?;
     let lock = runtime.lock_for_verb(VERB_PATIENCE)?;
+    match stop_holding(&runtime, name, grace, &lock) {
+        Err(Error::NotRunning { .. }) if killed => Ok(Stopped::Killed),
+        other => other,
+    }
+}
+
+fn not_running(name: &ContainerName, state: State) -> Error {
+    Error::NotRunning {
+        name: name.clone(),
+        state: state.word(),
+    }
+}
+
+/// As [`stop`], for a caller who keeps other commands away from the container.
+pub fn stop_holding(
+    runtime: &Runtime,
+    name: &ContainerName,
+    grace: Option<Duration>,
+    lock: &VerbLock,
+) -> Result<Stopped> {
     let (state, record) = runtime.state()?;
     match (state, &record) {
-        (State::Stopped, _) => return Err(not_running(state)),
+        (State::Stopped, _) => {
+            wait_for_monitor(runtime)?;
+            return Err(not_running(name, state));
+        }
         (State::Aborted, Some(record)) => {
-            recover::recover(&runtime, record, &lock)?;
+            recover::recover(runtime, record, lock)?;
             return Ok(Stopped::WasAborted);
         }
         _ => {}
     }
     let polite = grace != Some(Duration::ZERO);
-    let ended = polite && ask(&runtime, &Request::Stop, grace)?;
-    if !ended && !ask(&runtime, &Request::Kill, Some(KILL_LIMIT))? {
+    let ended = polite && ask(runtime, &Request::Stop, grace)?;
+    if !ended && !ask(runtime, &Request::Kill, Some(KILL_LIMIT))? {
         return Err(Error::other(format!(
             "container “{name}” was killed but has not ended within {} s; a process of it waits \
              for a device or a network file system",
             KILL_LIMIT.as_secs()
         )));
     }
-    wait_for_monitor(&runtime)?;
+    wait_for_monitor(runtime)?;
     if let Some(path) = record.and_then(|record| record.cgroup) {
         crate::start::cgroup::remove_remains(&path)?;
     }
-    drop(lock);
     Ok(if ended {
         Stopped::InOrder
     } else {
@@ -99,7 +121,8 @@ fn ask(runtime: &Runtime, request: &Request, limit: Option<Duration>) -> Result<
     }
 }
 
-fn wait_for_monitor(runtime: &Runtime) -> Result<()> {
+/// Waits until no monitor lives: it says that the container has stopped shortly before its end.
+pub fn wait_for_monitor(runtime: &Runtime) -> Result<()> {
     let deadline = std::time::Instant::now() + KILL_LIMIT;
     while runtime.monitor_pid()?.is_some() {
         if std::time::Instant::now() > deadline {

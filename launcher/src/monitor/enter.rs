@@ -88,6 +88,22 @@ pub fn hear(inside: &Connection) -> Result<Option<FromInside>> {
     }))
 }
 
+/// A directory of the caller's as a standard stream would be a way out of the container.
+fn refuse_directories(fds: &[OwnedFd]) -> std::result::Result<(), Failure> {
+    for fd in fds {
+        if fs::status(fd.as_fd())
+            .map_err(because("look at the standard streams"))?
+            .is_dir()
+        {
+            return Err(Failure {
+                code: exit::RUN_FAILED,
+                why: "a standard stream of the command is a directory".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
 struct Failure {
     code: u8,
     why: String,
@@ -113,6 +129,12 @@ fn enter(
     monitor: &Connection,
 ) -> u8 {
     let entered = (|| {
+        // What is left of the monitor's would lead whoever plants links to /proc/self/fd/N in the
+        // container to the host (CVE-2024-21626).
+        let mut keep: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+        keep.extend([init.as_fd(), monitor.as_fd()]);
+        process::close_others(&keep).map_err(because("close descriptors"))?;
+        refuse_directories(fds)?;
         process::set_dumpable(false).map_err(because("protect the process"))?;
         let mut namespaces = CloneFlags::CLONE_NEWNS
             | CloneFlags::CLONE_NEWPID

@@ -8,7 +8,7 @@ mod run;
 mod session;
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use berth_kernel::{process, signal, sock};
 use berth_session_protocol::{Connection, Frame};
@@ -21,6 +21,7 @@ use crate::state::Runtime;
 
 const REPORT_STARTED: u8 = 1;
 const REPORT_FAILED: u8 = 2;
+const REPORT_RUNNING: u8 = 3;
 
 /// Starts a container: makes its cgroup and its monitor and waits until init runs.
 ///
@@ -29,14 +30,16 @@ const REPORT_FAILED: u8 = 2;
 pub fn start(plan: &StartPlan, runtime: &Runtime, base: Option<&Base>) -> Result<()> {
     let cgroup = match base {
         Some(base) => Some(base.make(&plan.name, &plan.limits).map_err(limit_context)?),
-        None if plan.limits.is_empty() => None,
-        None => {
-            return Err(Error::other(format!(
-                "lxc.cgroup2.{} cannot be obeyed: no cgroup of yours reaches here (log in again, \
-                 or see `berth info`)",
-                plan.limits[0].file()
-            )));
-        }
+        None => match plan.limits.first() {
+            None => None,
+            Some(limit) => {
+                return Err(Error::other(format!(
+                    "lxc.cgroup2.{} cannot be obeyed: no control group of yours reaches here (log \
+                     in again)",
+                    limit.file()
+                )));
+            }
+        },
     };
     let listener = listen(runtime)?;
     let (ours, theirs) = Connection::pair()
@@ -49,8 +52,10 @@ pub fn start(plan: &StartPlan, runtime: &Runtime, base: Option<&Base>) -> Result
     });
     let failure = match child {
         Err(error) => Error::os("start the container's monitor", error),
-        Ok(_) => match ours.as_ref().map(report) {
+        Ok(_) => match ours.as_ref().map(|monitor| report(monitor, plan)) {
             Some(Ok(())) => return Ok(()),
+            // The cgroup is another monitor's.
+            Some(Err(error @ Error::AlreadyRunning(_))) => return Err(error),
             Some(Err(error)) => error,
             None => Error::other("the monitor cannot be heard"),
         },
@@ -66,10 +71,13 @@ fn limit_context(error: Error) -> Error {
     Error::other(format!("no cgroup for the container: {error}"))
 }
 
-fn report(monitor: &Connection) -> Result<()> {
+fn report(monitor: &Connection, plan: &StartPlan) -> Result<()> {
     let failed = |why: String| Err(Error::other(why));
     match monitor.recv() {
         Ok(Some((frame, _))) if frame.kind == REPORT_STARTED => Ok(()),
+        Ok(Some((frame, _))) if frame.kind == REPORT_RUNNING => {
+            Err(Error::AlreadyRunning(plan.name.clone()))
+        }
         Ok(Some((frame, _))) => {
             let why = frame
                 .fields
@@ -110,8 +118,16 @@ fn monitor(
         let _ = starter.send(&Frame::new(REPORT_FAILED, vec![why]), &[]);
         1
     };
-    let lock = match become_monitor(plan, runtime) {
+    let mut keep = vec![listener.as_fd(), starter.as_fd()];
+    if let Some(cgroup) = cgroup {
+        keep.extend(cgroup.descriptors());
+    }
+    let lock = match become_monitor(plan, runtime, &keep) {
         Ok(lock) => lock,
+        Err(Error::AlreadyRunning(_)) => {
+            let _ = starter.send(&Frame::new(REPORT_RUNNING, Vec::new()), &[]);
+            return 1;
+        }
         Err(error) => return failed(error),
     };
     let mut run = run::Run::new(plan, runtime, cgroup, listener.as_fd());
@@ -132,7 +148,13 @@ fn monitor(
     0
 }
 
-fn become_monitor(plan: &StartPlan, runtime: &Runtime) -> Result<crate::state::MonitorLock> {
+fn become_monitor(
+    plan: &StartPlan,
+    runtime: &Runtime,
+    keep: &[BorrowedFd<'_>],
+) -> Result<crate::state::MonitorLock> {
+    // What else the starter had open (a lock, a pipe somebody reads to its end) is not ours.
+    process::close_others(keep).map_err(|error| Error::os("close descriptors", error))?;
     // In a session of its own no terminal's hang-up and no Ctrl-C reaches it.
     nix::unistd::setsid().map_err(|errno| Error::os("make a session", errno))?;
     let _ = process::set_name(c"berth-monitor");

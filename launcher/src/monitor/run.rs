@@ -35,13 +35,20 @@ pub struct Run<'a> {
     listener: BorrowedFd<'a>,
     record: Record,
     init: Option<Child>,
-    terminals: Vec<OwnedFd>,
+    terminals: Vec<Terminal>,
     clients: Vec<Client>,
     sessions: Vec<Session>,
     /// Connections that wait for the container's end.
     waiting: Vec<Connection>,
     /// Whether a stop was asked for: init is not started again, however it ends.
     stopping: bool,
+}
+
+/// Both ends of a terminal of the container. The slave is only held: without anybody who has it
+/// open, the master would be ready, and have nothing to say, all the time.
+struct Terminal {
+    master: OwnedFd,
+    _slave: OwnedFd,
 }
 
 /// What the monitor waits for, in the order of the poll set.
@@ -158,7 +165,15 @@ impl<'a> Run<'a> {
         let mut ready = false;
         loop {
             match sync::from_child(child).map_err(Error::other)? {
-                Some(sync::FromChild::Terminals(masters)) => self.terminals.extend(masters),
+                Some(sync::FromChild::Terminals(ends)) => {
+                    let mut ends = ends.into_iter();
+                    while let (Some(master), Some(slave)) = (ends.next(), ends.next()) {
+                        self.terminals.push(Terminal {
+                            master,
+                            _slave: slave,
+                        });
+                    }
+                }
                 Some(sync::FromChild::Ready) => ready = true,
                 Some(sync::FromChild::Failed(why)) => return Err(Error::other(why)),
                 None if ready => return Ok(()),
@@ -255,13 +270,14 @@ impl<'a> Run<'a> {
                         self.stop();
                     }
                 }
-                Source::Terminal(index) => drain(self.terminals[index].as_fd()),
+                Source::Terminal(index) => drain(self.terminals[index].master.as_fd()),
                 Source::Client(index) => self.clients[index].readable = true,
                 Source::Waiting(index) => gone_waiting.push(index),
                 Source::Session(index) => {
                     let log_file = &self.plan.log_file;
                     if let Err(error) = self.sessions[index].advance() {
                         log::line(log_file, &format!("exec: {error}"));
+                        self.sessions[index].end();
                     }
                 }
             }
@@ -287,7 +303,7 @@ impl<'a> Run<'a> {
         watch(Source::Listener, self.listener);
         watch(Source::Signals, signals.as_fd());
         for (index, terminal) in self.terminals.iter().enumerate() {
-            watch(Source::Terminal(index), terminal.as_fd());
+            watch(Source::Terminal(index), terminal.master.as_fd());
         }
         for (index, client) in self.clients.iter().enumerate() {
             watch(Source::Client(index), client.connection.as_fd());
@@ -316,21 +332,39 @@ impl<'a> Run<'a> {
     }
 
     fn accept(&mut self) {
-        let Ok(socket) = sock::accept(self.listener) else {
-            return;
+        let socket = match sock::accept(self.listener) {
+            Ok(socket) => socket,
+            Err(_) => {
+                // No descriptor is free: the waiting caller keeps the socket readable.
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                return;
+            }
         };
         let connection = Connection::new(socket);
-        // The socket's mode keeps others out; who is inside another user namespace with our uid
-        // there is another one's business.
-        let known = connection.peer().is_ok_and(|peer| {
-            peer.uid.is_root() || peer.uid == berth_kernel::cred::effective_uid()
-        });
-        if known && self.clients.len() < MAX_CLIENTS && connection.set_nonblocking(true).is_ok() {
+        let busy = self.clients.len() + self.sessions.len() + self.waiting.len() >= MAX_CLIENTS;
+        if !busy && self.is_trusted(&connection) && connection.set_nonblocking(true).is_ok() {
             self.clients.push(Client {
                 connection,
                 readable: false,
             });
         }
+    }
+
+    /// The socket's mode keeps other users out. Whoever has our uid in another user namespace was
+    /// put into a sandbox there, and must not leave it through us; real root may do everything.
+    fn is_trusted(&self, connection: &Connection) -> bool {
+        let Ok(peer) = connection.peer() else {
+            return false;
+        };
+        if peer.uid.is_root() {
+            return true;
+        }
+        let ours = sock::own_user_namespace();
+        peer.uid == berth_kernel::cred::effective_uid()
+            && matches!(
+                (connection.peer_user_namespace(), ours),
+                (Ok(theirs), Ok(ours)) if theirs == ours
+            )
     }
 
     fn serve_clients(&mut self) {
@@ -485,6 +519,10 @@ pub fn leave_janitor(runtime: &Runtime, cgroup: &ContainerCgroup) {
     };
     let path = cgroup.path();
     let janitor = process::clone(CloneFlags::empty(), Some(leaf.as_fd()), || {
+        // Whoever waits for the end of the monitor's connections must not wait for us.
+        if process::close_others(&[monitor.as_fd()]).is_err() {
+            return 1;
+        }
         let mut fds = [PollFd::new(monitor.as_fd(), PollFlags::POLLIN)];
         let _ = poll(&mut fds, PollTimeout::from(10_000u16));
         let limit = std::time::Duration::from_secs(120);

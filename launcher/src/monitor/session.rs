@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use berth_common::exit;
 use berth_kernel::process::{Exit, PidFd};
 use berth_session_protocol::Connection;
+use nix::sys::signal::Signal;
 
 use super::enter::{self, FromInside};
 use super::protocol::{Answer, ExecRequest, Request};
@@ -138,8 +139,15 @@ impl Session {
     /// Nobody waits any more: as when a terminal is closed.
     fn client_left(&mut self) {
         self.client = None;
-        if let Some(command) = &self.command {
-            let _ = command.signal(nix::sys::signal::Signal::SIGHUP as i32);
+        if self.inside.is_none() {
+            if let Some(command) = &self.command {
+                let _ = command.signal(Signal::SIGHUP as i32);
+            }
+            return;
+        }
+        // Not a command of anybody's yet: it may be held up by the container, for ever.
+        for process in [&self.entering, &self.command].into_iter().flatten() {
+            let _ = process.signal(Signal::SIGKILL as i32);
         }
     }
 
@@ -162,7 +170,7 @@ impl Session {
     pub fn end(&mut self) {
         // Whoever was on the way in finds a dead init and ends by himself.
         for process in [&self.entering, &self.command].into_iter().flatten() {
-            let _ = process.signal(nix::sys::signal::Signal::SIGKILL as i32);
+            let _ = process.signal(Signal::SIGKILL as i32);
         }
         if let Some(entering) = self.entering.take() {
             let _ = entering.wait();

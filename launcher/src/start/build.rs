@@ -353,12 +353,12 @@ fn mount(entry: &Positioned<MountEntry>, rootfs: &Path) -> Result<MountPlan> {
     let at = entry.at.to_string();
     let options = &entry.options;
     let source = match options.bind {
+        Some(recursive) if options.relative => MountSource::BindWithin {
+            path: PathBuf::from(entry.source.trim_start_matches('/')),
+            recursive,
+        },
         Some(recursive) => MountSource::Bind {
-            path: if options.relative {
-                rootfs.join(entry.source.trim_start_matches('/'))
-            } else {
-                PathBuf::from(&entry.source)
-            },
+            path: PathBuf::from(&entry.source),
             recursive,
         },
         None => MountSource::New {

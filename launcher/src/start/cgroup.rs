@@ -1,6 +1,7 @@
 //! A container's cgroup: below its owner's delegated one, with a place for the monitor and one
 //! for the container itself.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use berth_cgroups::{CgroupDir, CgroupPath, DelegatedBase, Hierarchy, LimitSetting};
@@ -98,6 +99,14 @@ fn hand_on(dir: &CgroupDir, wanted: &[&str]) -> Result<()> {
 }
 
 impl ContainerCgroup {
+    /// All its descriptors.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        [Some(&self.monitor), Some(&self.payload), self.leaf.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(AsFd::as_fd)
+    }
+
     /// Its place in the hierarchy.
     pub fn path(&self) -> String {
         self.path.as_path().display().to_string()

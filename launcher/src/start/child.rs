@@ -58,6 +58,9 @@ pub fn run(plan: &StartPlan, monitor: Connection) -> u8 {
 }
 
 fn set_up(plan: &StartPlan, monitor: &Connection) -> Result<std::convert::Infallible, Failure> {
+    // The monitor's descriptors lead to the host, and paths of the container are going to be
+    // followed: /proc/self/fd/N must lead nowhere (CVE-2024-21626).
+    process::close_others(&[monitor.as_fd()]).map_err(because("close descriptors"))?;
     isolate(plan)?;
     monitor
         .send(&sync::isolated(), &[])
@@ -92,13 +95,15 @@ fn set_up(plan: &StartPlan, monitor: &Connection) -> Result<std::convert::Infall
     mount::pivot_into(root).map_err(because("make the root directory the root"))?;
 
     confine(plan)?;
-    open_console(plan, terminals, monitor)?;
+    open_console(terminals, monitor)?;
     nix::unistd::chdir(&plan.cwd)
         .map_err(|errno| because_of("change to directory", &plan.cwd)(errno.into()))?;
     signal::reset().map_err(because("reset signals"))?;
     process::mark_close_on_exec(3).map_err(because("close descriptors"))?;
     let program = Path::new(OsStr::new(
-        plan.init[0]
+        plan.init
+            .first()
+            .ok_or("lxc.init.cmd names no program")?
             .to_str()
             .map_err(|_| "init's path is not UTF-8".to_owned())?,
     ));
@@ -162,7 +167,8 @@ impl Held {
         let mut binds = Vec::new();
         for entry in &plan.mounts {
             let bind = match &entry.source {
-                MountSource::New { .. } => None,
+                // A source in the container is the container's to reach, and to misguide.
+                MountSource::New { .. } | MountSource::BindWithin { .. } => None,
                 MountSource::Bind { path, recursive } => {
                     match DetachedMount::bind(AT_FDCWD, path, *recursive) {
                         Ok(bind) => Some(bind),
@@ -260,7 +266,7 @@ fn mount_sys(
     let new;
     let sys = match host_sys {
         Some(host) => {
-            host.set_attributes(attributes, true)
+            host.set_attributes(attributes | read_only(plan.sys), true)
                 .map_err(because("protect /sys"))?;
             host
         }
@@ -282,6 +288,13 @@ fn mount_sys(
         }
     }
     mount_cgroup(plan.cgroup_mount, sys.as_fd())
+}
+
+fn read_only(how: AutoMount) -> Attributes {
+    match how {
+        AutoMount::ReadWrite => Attributes::NONE,
+        _ => Attributes::READ_ONLY,
+    }
 }
 
 /// The container sees its own cgroup as the root of the hierarchy, where the host has one.
@@ -451,6 +464,14 @@ fn try_mount_entry(
             }
             bind
         }
+        (MountSource::BindWithin { path, recursive }, _) => {
+            let source = open_beneath(root, path)?;
+            let bind = DetachedMount::bind(source.as_fd(), Path::new(""), *recursive)?;
+            if !entry.attributes.is_empty() {
+                bind.set_attributes(entry.attributes, *recursive)?;
+            }
+            bind
+        }
         (
             MountSource::New {
                 kind,
@@ -525,14 +546,10 @@ pub fn confine(plan: &StartPlan) -> Result<(), Failure> {
 }
 
 /// Makes the console init's terminal and gives the other ends to the monitor.
-fn open_console(
-    plan: &StartPlan,
-    terminals: Terminals,
-    monitor: &Connection,
-) -> Result<(), Failure> {
+fn open_console(terminals: Terminals, monitor: &Connection) -> Result<(), Failure> {
     // Init does not lead a session yet: its parent made it in its own.
     nix::unistd::setsid().map_err(|errno| because("make a session")(errno.into()))?;
-    let mut masters = Vec::new();
+    let mut ends = Vec::new();
     match &terminals.console {
         Some(console) => {
             tty::set_controlling(console.slave.as_fd())
@@ -541,7 +558,7 @@ fn open_console(
                 process::set_standard_stream(number, console.slave.as_fd())
                     .map_err(because("use the console"))?;
             }
-            masters.push(console.master.as_fd());
+            ends.extend([console.master.as_fd(), console.slave.as_fd()]);
         }
         None => {
             let null = std::fs::File::options()
@@ -555,19 +572,13 @@ fn open_console(
             }
         }
     }
-    masters.extend(
-        terminals
-            .ttys
-            .iter()
-            .map(|terminal| terminal.master.as_fd()),
-    );
-    if plan.init.is_empty() {
-        return Err("lxc.init.cmd names no program".to_owned());
+    for tty in &terminals.ttys {
+        ends.extend([tty.master.as_fd(), tty.slave.as_fd()]);
     }
-    // A packet carries only so many descriptors; the monitor counts them all.
-    for masters in masters.chunks(sync::TERMINALS_PER_FRAME) {
+    // A packet carries only so many descriptors.
+    for ends in ends.chunks(sync::DESCRIPTORS_PER_FRAME) {
         monitor
-            .send(&sync::terminals(), masters)
+            .send(&sync::terminals(), ends)
             .map_err(|error| format!("cannot reach the monitor: {error}"))?;
     }
     monitor

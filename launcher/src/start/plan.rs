@@ -30,6 +30,13 @@ pub enum MountSource {
         /// Whether with what is mounted below it.
         recursive: bool,
     },
+    /// A file or directory of the container itself (`relative`).
+    BindWithin {
+        /// Which, resolved inside.
+        path: PathBuf,
+        /// Whether with what is mounted below it.
+        recursive: bool,
+    },
     /// A new file system.
     New {
         /// Its type.

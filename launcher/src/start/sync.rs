@@ -5,7 +5,7 @@
 //! |---------|-------------|-------------------------------------------------------------|
 //! | child   | `Isolated`  | its namespaces exist                                        |
 //! | monitor | `Go`        | ids are mapped, NICs exist (their names inside), go on      |
-//! | child   | `Terminals` | the masters of its terminals                                |
+//! | child   | `Terminals` | both ends of each of its terminals, the master's first      |
 //! | child   | `Ready`     | exec of init is next; the end of the stream means it worked |
 //! | child   | `Failed`    | instead of any of the above: why                            |
 
@@ -19,14 +19,14 @@ const READY: u8 = 3;
 const FAILED: u8 = 4;
 const ISOLATED: u8 = 5;
 
-/// How many terminals one message carries.
-pub const TERMINALS_PER_FRAME: usize = 8;
+/// How many descriptors one message carries: an even number.
+pub const DESCRIPTORS_PER_FRAME: usize = 8;
 
 /// What the child can say.
 pub enum FromChild {
     /// Its namespaces exist.
     Isolated,
-    /// Masters of terminals.
+    /// Master, slave, master, slave … of terminals.
     Terminals(Vec<OwnedFd>),
     /// Exec of init is next.
     Ready,
@@ -47,7 +47,7 @@ pub fn isolated() -> Frame {
     Frame::new(ISOLATED, Vec::new())
 }
 
-/// The masters of terminals go with this.
+/// Master and slave of each terminal go with this.
 pub fn terminals() -> Frame {
     Frame::new(TERMINALS, Vec::new())
 }
