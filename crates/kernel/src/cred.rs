@@ -95,8 +95,9 @@ pub fn capability_count() -> u8 {
         .min(64)
 }
 
-/// Takes the capabilities in `drop` out of the bounding set for good, and out of the ambient
-/// and inheritable sets. A number that the kernel does not know is passed over.
+/// Takes the capabilities in `drop` out of the bounding set for good, and empties the ambient and
+/// inheritable sets: what is inheritable comes back when root executes a program, bounding set or
+/// not (capabilities(7)). A number that the kernel does not know is passed over.
 pub fn drop_from_bounding_set(drop: CapabilitySet) -> io::Result<()> {
     for number in (0..64).filter(|number| drop.contains(*number)) {
         // SAFETY: PR_CAPBSET_DROP takes an integer.
@@ -109,7 +110,30 @@ pub fn drop_from_bounding_set(drop: CapabilitySet) -> io::Result<()> {
             }
         }
     }
-    Ok(())
+    // SAFETY: PR_CAP_AMBIENT takes integers.
+    let done = unsafe {
+        libc::prctl(
+            libc::PR_CAP_AMBIENT,
+            libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong,
+            0,
+            0,
+            0,
+        )
+    };
+    check(done.into())?;
+    let now = capabilities()?;
+    set_capabilities(now.effective, now.permitted, CapabilitySet::EMPTY)
+}
+
+/// Capabilities of a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Those that count now.
+    pub effective: CapabilitySet,
+    /// Those that it may make effective.
+    pub permitted: CapabilitySet,
+    /// Those that a program may keep which it executes.
+    pub inheritable: CapabilitySet,
 }
 
 #[repr(C)]
@@ -151,6 +175,11 @@ pub fn set_capabilities(
 
 /// Permitted capabilities of the calling thread (capget(2)).
 pub fn permitted_capabilities() -> io::Result<CapabilitySet> {
+    capabilities().map(|now| now.permitted)
+}
+
+/// Capabilities of the calling thread (capget(2)).
+pub fn capabilities() -> io::Result<Capabilities> {
     let header = CapabilityHeader {
         version: CAPABILITY_VERSION_3,
         pid: 0,
@@ -159,9 +188,14 @@ pub fn permitted_capabilities() -> io::Result<CapabilitySet> {
     // SAFETY: version 3 takes a header and room for two data structures.
     let done = unsafe { libc::syscall(libc::SYS_capget, &header, data.as_mut_ptr()) };
     check(done)?;
-    Ok(CapabilitySet(
-        u64::from(data[0].permitted) | u64::from(data[1].permitted) << 32,
-    ))
+    let whole = |part: fn(&CapabilityData) -> u32| {
+        CapabilitySet(u64::from(part(&data[0])) | u64::from(part(&data[1])) << 32)
+    };
+    Ok(Capabilities {
+        effective: whole(|data| data.effective),
+        permitted: whole(|data| data.permitted),
+        inheritable: whole(|data| data.inheritable),
+    })
 }
 
 /// From here on no exec gives new privileges (prctl(2), PR_SET_NO_NEW_PRIVS).
@@ -188,6 +222,46 @@ mod tests {
         assert_eq!(capability_number("sys_admin"), Some(21));
         assert_eq!(capability_number("checkpoint_restore"), Some(40));
         assert_eq!(capability_number("cap_chown"), None);
+    }
+
+    /// Needs root.
+    #[test]
+    fn what_is_dropped_does_not_come_back_with_an_exec() {
+        use crate::process::{Exit, fork};
+        let chown = CapabilitySet::of([0]);
+        let child = fork(|| {
+            let outcome = (|| {
+                let now = capabilities()?;
+                set_capabilities(now.effective, now.permitted, chown)?;
+                // SAFETY: PR_CAP_AMBIENT takes integers.
+                let raised = unsafe {
+                    libc::prctl(
+                        libc::PR_CAP_AMBIENT,
+                        libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong,
+                        0 as libc::c_ulong,
+                        0,
+                        0,
+                    )
+                };
+                check(raised.into())?;
+                drop_from_bounding_set(chown)?;
+                let after = capabilities()?;
+                assert_eq!(after.inheritable, CapabilitySet::EMPTY);
+                assert_eq!(after.permitted, now.permitted);
+                assert_eq!(after.effective, now.effective);
+                let script = "exec grep -q '^CapPrm:.*[02468ace]$' /proc/self/status";
+                let arguments = [c"sh".into(), c"-c".into(), std::ffi::CString::new(script)?];
+                let path = [c"PATH=/usr/bin:/bin".into()];
+                Err::<(), _>(crate::process::exec(
+                    std::path::Path::new("/bin/sh"),
+                    &arguments,
+                    &path,
+                ))
+            })();
+            eprintln!("{outcome:?}");
+            99
+        });
+        assert_eq!(child.unwrap().pidfd.wait().unwrap(), Exit::Code(0));
     }
 
     #[test]

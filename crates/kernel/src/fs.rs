@@ -615,3 +615,51 @@ pub fn sync_file_system(fd: BorrowedFd<'_>) -> io::Result<()> {
     Errno::result(result)?;
     Ok(())
 }
+
+/// Opens the file `name` in `dir` to lock it (flock(2)), and makes it if need be: of mode 0600, so
+/// that nobody but its owner, who is the directory's, can open it and hold the lock himself.
+///
+/// A link is not followed. A file that others can open is closed to them if it belongs to the
+/// directory's owner and refused (`EPERM`) otherwise.
+pub fn open_lock_file(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
+    const ATTEMPTS: u32 = 64;
+    const MODE: u32 = 0o600;
+    single_component(name)?;
+    let flags = OpenFlags::O_RDWR
+        | OpenFlags::O_NOFOLLOW
+        | OpenFlags::O_NONBLOCK
+        | OpenFlags::O_NOCTTY
+        | OpenFlags::O_CLOEXEC;
+    let create = flags | OpenFlags::O_CREAT | OpenFlags::O_EXCL;
+    let owner = status(dir)?.uid;
+    for _ in 0..ATTEMPTS {
+        match fcntl::openat(dir, name, create, Mode::from_bits_truncate(MODE)) {
+            Ok(made) => {
+                chmod(made.as_fd(), MODE)?;
+                // What root makes at a user's must not shut that user out.
+                if status(made.as_fd())?.uid != owner && unistd::geteuid().is_root() {
+                    unistd::fchown(&made, Some(unistd::Uid::from_raw(owner)), None)?;
+                }
+                return Ok(made);
+            }
+            Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let found = match fcntl::openat(dir, name, flags, Mode::empty()) {
+            Err(Errno::ENOENT) => continue,
+            other => other?,
+        };
+        let status = status(found.as_fd())?;
+        if !status.is_file() {
+            return Err(Errno::EINVAL.into());
+        }
+        if status.permissions() & 0o077 != 0 {
+            if status.uid != owner {
+                return Err(Errno::EPERM.into());
+            }
+            chmod(found.as_fd(), MODE)?;
+        }
+        return Ok(found);
+    }
+    Err(Errno::EAGAIN.into())
+}

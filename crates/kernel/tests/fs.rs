@@ -1,4 +1,4 @@
-//! Files by descriptor, on real file systems. Three tests need root and say so.
+//! Files by descriptor, on real file systems. Four tests need root and say so.
 
 use berth_common::{Gid, Uid};
 use berth_kernel::fs::{self, Durability, EntryKind, LockHolder, OpenFlags, Resolve};
@@ -402,4 +402,40 @@ fn only_cgroup_directories_are_cgroups() {
     std::fs::set_permissions(&scratch.0, PermissionsExt::from_mode(0o700)).unwrap();
     let path = fs::descriptor_path(scratch.dir().as_fd());
     assert!(path.starts_with("/proc/self/fd"));
+}
+
+/// Needs root.
+#[test]
+fn a_lock_file_is_its_owners_alone() {
+    use std::os::unix::fs::MetadataExt;
+    let place = Scratch::new();
+    let (scratch, dir) = (&place.0, place.dir());
+    let mode_of = |name: &str| std::fs::metadata(scratch.join(name)).unwrap().mode() & 0o7777;
+
+    let made = fs::open_lock_file(dir.as_fd(), "new".as_ref()).unwrap();
+    assert_eq!(mode_of("new"), 0o600);
+    assert!(fs::flock_exclusive(made.as_fd(), Duration::ZERO).unwrap());
+    let again = fs::open_lock_file(dir.as_fd(), "new".as_ref()).unwrap();
+    assert!(!fs::flock_exclusive(again.as_fd(), Duration::ZERO).unwrap());
+
+    std::fs::write(scratch.join("open"), "").unwrap();
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(scratch.join("open"), open).unwrap();
+    fs::open_lock_file(dir.as_fd(), "open".as_ref()).unwrap();
+    assert_eq!(mode_of("open"), 0o600);
+
+    symlink("open", scratch.join("link")).unwrap();
+    let refused = fs::open_lock_file(dir.as_fd(), "link".as_ref()).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::ELOOP));
+    fs::open_lock_file(dir.as_fd(), "..".as_ref()).unwrap_err();
+
+    // In a directory of somebody else's it is his, and a foreign file stays as it was.
+    std::os::unix::fs::chown(scratch, Some(1234), None).unwrap();
+    fs::open_lock_file(dir.as_fd(), "his".as_ref()).unwrap();
+    assert_eq!(std::fs::metadata(scratch.join("his")).unwrap().uid(), 1234);
+    let wide = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(scratch.join("open"), wide).unwrap();
+    let refused = fs::open_lock_file(dir.as_fd(), "open".as_ref()).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::EPERM));
+    assert_eq!(mode_of("open"), 0o644);
 }
