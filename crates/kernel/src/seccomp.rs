@@ -26,7 +26,7 @@ const ARCH: Option<u32> = Some(0xc000_00f3);
 )))]
 const ARCH: Option<u32> = None;
 
-/// On x86_64: numbers from here on are the x32 ABI's.
+/// On x86_64, numbers from here on are the x32 ABI's.
 const X32: u32 = 0x4000_0000;
 /// Offsets in `struct seccomp_data`.
 const NUMBER_AT: u32 = 0;
@@ -80,26 +80,85 @@ fn program(filter: Filter<'_>, arch: u32) -> io::Result<Vec<libc::sock_filter>> 
             (numbers, RET_ALLOW, RET_ERRNO | libc::ENOSYS.cast_unsigned())
         }
     };
-    let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    let give = (libc::BPF_RET | libc::BPF_K) as u16;
-    let equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    let at_least = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
-    let instruction = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
     let mut program = vec![
-        instruction(load, ARCH_AT, 0, 0),
-        instruction(equal, arch, 1, 0),
-        instruction(give, RET_KILL, 0, 0),
-        instruction(load, NUMBER_AT, 0, 0),
-        instruction(at_least, X32, 0, 1),
-        instruction(give, RET_KILL, 0, 0),
+        instruction(LOAD, ARCH_AT, 0, 0),
+        instruction(EQUAL, arch, 1, 0),
+        instruction(GIVE, RET_KILL, 0, 0),
+        instruction(LOAD, NUMBER_AT, 0, 0),
     ];
-    for &number in numbers {
-        let number = u32::try_from(number).map_err(|_| too_long())?;
-        program.push(instruction(equal, number, 0, 1));
-        program.push(instruction(give, listed, 0, 0));
-    }
-    program.push(instruction(give, others, 0, 0));
+    let x32 = (cfg!(target_arch = "x86_64")).then_some(X32);
+    let steps = steps(numbers, x32)?;
+    // Behind the tree, which has one instruction less than there are steps.
+    let outcomes = program.len() + steps.len() - 1;
+    decide(&mut program, &steps, outcomes)?;
+    program.extend([listed, others, RET_KILL].map(|value| instruction(GIVE, value, 0, 0)));
     Ok(program)
+}
+
+const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+const GIVE: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+const AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+
+fn instruction(code: u16, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
+    libc::sock_filter { code, jt, jf, k }
+}
+
+/// What happens to a number, by the place of its instruction behind the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Listed = 0,
+    Other = 1,
+    Killed = 2,
+}
+
+/// From which number on which outcome holds, up to the next step; the first step is at 0.
+fn steps(numbers: &[libc::c_long], killed_from: Option<u32>) -> io::Result<Vec<(u32, Outcome)>> {
+    let mut sorted = Vec::with_capacity(numbers.len());
+    for &number in numbers {
+        sorted.push(u32::try_from(number).map_err(|_| too_long())?);
+    }
+    sorted.sort_unstable();
+    sorted.dedup();
+    let mut steps = vec![(0, Outcome::Other)];
+    for number in sorted {
+        match steps.last_mut() {
+            // Right behind the listed ones before it, or the very first number.
+            Some(last) if last.0 == number => last.1 = Outcome::Listed,
+            _ => steps.push((number, Outcome::Listed)),
+        }
+        steps.push((number + 1, Outcome::Other));
+    }
+    steps.dedup_by(|later, earlier| later.1 == earlier.1);
+    steps.extend(killed_from.map(|from| (from, Outcome::Killed)));
+    Ok(steps)
+}
+
+/// A binary search: the kernel tries a filter on every number when it is installed, and a list
+/// would cost a good part of a short program's time.
+fn decide(
+    program: &mut Vec<libc::sock_filter>,
+    steps: &[(u32, Outcome)],
+    outcomes: usize,
+) -> io::Result<()> {
+    let (lower, upper) = steps.split_at(steps.len() / 2);
+    let (Some(&(least, _)), false) = (upper.first(), lower.is_empty()) else {
+        return Ok(());
+    };
+    let here = program.len();
+    let jump = |steps: &[(u32, Outcome)], tree: usize| {
+        let to = match steps {
+            [(_, outcome)] => outcomes + *outcome as usize,
+            _ => tree,
+        };
+        u8::try_from(to - here - 1).map_err(|_| too_long())
+    };
+    // The lower tree follows at once, the upper behind it.
+    let below = jump(lower, here + 1)?;
+    let above = jump(upper, here + lower.len())?;
+    program.push(instruction(AT_LEAST, least, above, below));
+    decide(program, lower, outcomes)?;
+    decide(program, upper, outcomes)
 }
 
 #[cfg(test)]
@@ -124,6 +183,50 @@ mod tests {
         // SAFETY: only called with system calls that take no pointer or refuse null ones.
         let done = unsafe { libc::syscall(number, 0, 0, 0) };
         (done < 0).then(io::Error::last_os_error)?.raw_os_error()
+    }
+
+    /// What the kernel would make of a number.
+    fn run(program: &[libc::sock_filter], arch: u32, number: u32) -> u32 {
+        let (mut at, mut value) = (0, 0);
+        loop {
+            let step = program[at];
+            at += 1;
+            match step.code {
+                LOAD if step.k == ARCH_AT => value = arch,
+                LOAD => value = number,
+                GIVE => return step.k,
+                EQUAL => at += usize::from(if value == step.k { step.jt } else { step.jf }),
+                AT_LEAST => at += usize::from(if value >= step.k { step.jt } else { step.jf }),
+                other => panic!("instruction {other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_number_is_judged_by_the_list() {
+        for list in [
+            &[][..],
+            &[0],
+            &[5],
+            &[0, 1, 2],
+            &[3, 1, 7, 8, 9, 9],
+            &[59, 0, 449, 231],
+        ] {
+            let program = program(Filter::AllowOnly(list), 7).unwrap();
+            for number in 0..500u32 {
+                let allowed = list.contains(&libc::c_long::from(number));
+                assert_eq!(
+                    run(&program, 7, number) == RET_ALLOW,
+                    allowed,
+                    "{list:?} {number}"
+                );
+            }
+            assert_eq!(run(&program, 8, 1), RET_KILL);
+            if cfg!(target_arch = "x86_64") {
+                assert_eq!(run(&program, 7, X32), RET_KILL);
+                assert_eq!(run(&program, 7, X32 + 9), RET_KILL);
+            }
+        }
     }
 
     #[test]
