@@ -215,10 +215,25 @@ pub fn fork(body: impl FnOnce() -> u8) -> io::Result<Child> {
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => finish_child(body),
-        pid => Ok(Child {
-            pid,
-            pidfd: PidFd::open(pid)?,
-        }),
+        pid => match PidFd::open(pid) {
+            Ok(pidfd) => Ok(Child { pid, pidfd }),
+            Err(error) => {
+                end_unwatched(pid);
+                Err(error)
+            }
+        },
+    }
+}
+
+/// Ends a child that nobody could watch, as when the table of descriptors is full.
+fn end_unwatched(pid: libc::pid_t) {
+    // SAFETY: kill and waitpid take numbers, and a null status is allowed; the number means the
+    // caller's child, which nobody has reaped yet.
+    unsafe {
+        libc::kill(pid, libc::SIGKILL);
+        while libc::waitpid(pid, std::ptr::null_mut(), 0) == -1
+            && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+        {}
     }
 }
 
@@ -456,6 +471,36 @@ mod tests {
         child.pidfd.signal(libc::SIGKILL).unwrap();
         assert_eq!(child.pidfd.wait().unwrap(), Exit::Signal(libc::SIGKILL));
         assert_eq!(Exit::Signal(9).shell_code(), 137);
+    }
+
+    #[test]
+    fn a_child_that_cannot_be_watched_does_not_run_on() {
+        let child = fork(|| {
+            let none = libc::rlimit {
+                rlim_cur: 0,
+                rlim_max: 0,
+            };
+            // SAFETY: the structure outlives the call.
+            if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &none) } != 0 {
+                return 1;
+            }
+            let refused = fork(|| {
+                std::thread::sleep(std::time::Duration::from_secs(60));
+                0
+            });
+            if refused.is_ok() {
+                return 2;
+            }
+            // SAFETY: waitpid takes numbers, and a null status is allowed.
+            let left = unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) };
+            let why = io::Error::last_os_error().raw_os_error();
+            if left == -1 && why == Some(libc::ECHILD) {
+                0
+            } else {
+                3
+            }
+        });
+        assert_eq!(child.unwrap().pidfd.wait().unwrap(), Exit::Code(0));
     }
 
     #[test]
