@@ -12,7 +12,7 @@ mod revoke;
 mod subids;
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +20,7 @@ use std::time::Duration;
 use berth_common::{InterfaceName, path};
 use berth_container_config::IdKind;
 use berth_kernel::cred;
+use berth_kernel::fs as kernel_fs;
 use berth_kernel::user::User;
 
 use crate::error::{Error, Result};
@@ -31,6 +32,7 @@ pub use revoke::revoke_from;
 
 /// How long another `berth grant` is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK: &str = ".lock";
 /// A bridge cannot have more ports (`BR_MAX_PORTS` of the kernel).
 const MAX_NICS: u32 = 1023;
 const KINDS: [IdKind; 2] = [IdKind::User, IdKind::Group];
@@ -302,17 +304,14 @@ fn grant_linger(
 }
 
 /// One grant or revocation at a time; the lock ends with the process.
-fn lock(paths: &Paths) -> Result<std::fs::File> {
+fn lock(paths: &Paths) -> Result<OwnedFd> {
     let dir = paths.grants();
     make_dirs(&dir)?;
-    let file = dir.join(".lock");
-    let opened = std::fs::File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&file)
+    let file = dir.join(LOCK);
+    let opened = kernel_fs::open_dir(&dir)
+        .and_then(|dir| kernel_fs::open_lock_file(dir.as_fd(), LOCK.as_ref()))
         .map_err(|error| Error::file("open", &file, error))?;
-    match berth_kernel::fs::flock_exclusive(opened.as_fd(), LOCK_PATIENCE) {
+    match kernel_fs::flock_exclusive(opened.as_fd(), LOCK_PATIENCE) {
         Ok(true) => Ok(opened),
         Ok(false) => Err(Error::other(
             "another berth grant or revoke does not end; try again",

@@ -431,6 +431,47 @@ fn a_killed_create_leaves_no_container_and_the_next_one_cleans_up() {
     });
 }
 
+/// What others can open they can lock, too.
+#[test]
+fn locks_of_others_on_directories_keep_nobody_waiting() {
+    use std::io::{Read, Write};
+    use std::os::fd::AsFd;
+    if private_host::ran_alone() {
+        return;
+    }
+    Host::new().run_as_alice(|| {
+        let hold = |path: PathBuf| {
+            let dir = berth_kernel::fs::open_dir(&path).unwrap();
+            let (mut reader, mut writer) = std::io::pipe().unwrap();
+            let stranger = process::fork(move || {
+                let locked = berth_kernel::fs::flock_exclusive(dir.as_fd(), Duration::ZERO);
+                if !locked.unwrap_or(false) || writer.write_all(b"x").is_err() {
+                    return 1;
+                }
+                std::thread::sleep(Duration::from_secs(60));
+                0
+            });
+            reader.read_exact(&mut [0]).unwrap();
+            stranger.unwrap()
+        };
+        fs::create_dir_all(lxcpath()).unwrap();
+        let top = hold(lxcpath());
+        let start = std::time::Instant::now();
+        create(&options("web")).unwrap();
+        create(&options("db")).unwrap();
+        let web = hold(lxcpath().join("web"));
+        destroy_named("web").unwrap();
+        destroy_named("db").unwrap();
+        assert_eq!(names(&lxcpath()), Vec::<String>::new());
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(8), "{took:?}");
+        for stranger in [top, web] {
+            stranger.pidfd.signal(9).unwrap();
+            stranger.pidfd.wait().unwrap();
+        }
+    });
+}
+
 #[test]
 fn a_living_create_is_left_alone() {
     if private_host::ran_alone() {

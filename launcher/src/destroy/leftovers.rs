@@ -3,9 +3,12 @@
 //! Their names begin with a dot, as no container's does. Whoever works in one holds a lock on it
 //! (flock(2), which his child processes share) until he and they are gone; one that nobody holds
 //! was left by somebody killed and is removed by the next create or destroy.
+//!
+//! Nothing else is locked, for others may be able to open the directory of containers, and whoever
+//! can open a file can lock it for ever. So a directory that was just made may be taken for a left
+//! one before its maker holds it; he notices and makes another.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -47,9 +50,11 @@ pub struct Site {
     pub dir: OwnedFd,
 }
 
-/// How long others may hold the directory of containers: they do so for a few system calls only,
-/// but a stopped process may do it for ever.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a new directory may be taken for a left one. It takes another create or destroy each
+/// time, in the same few microseconds.
+const ATTEMPTS: u32 = 64;
+/// How long the create of a container that is to be removed may take to end.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// The most entries of a directory of containers.
 const MAX_ENTRIES: usize = 1 << 20;
 const SITE_MODE: u32 = 0o700;
@@ -62,25 +67,38 @@ pub fn make(
     kind: Kind,
 ) -> Result<Site> {
     let failed = |error| Error::file("make a directory in", shown, error);
-    let _lock = Lock::take(lxcpath, shown)?;
-    let name = site_name(container, kind)?;
-    let (dir, new) = kernel_fs::make_dir_at(lxcpath, &name, SITE_MODE).map_err(failed)?;
-    if !new {
-        return Err(failed(io::Error::from(io::ErrorKind::AlreadyExists)));
+    for _ in 0..ATTEMPTS {
+        let name = site_name(container, kind)?;
+        let dir = match kernel_fs::make_dir_at(lxcpath, &name, SITE_MODE) {
+            Ok((dir, true)) => dir,
+            Ok((_, false)) => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(failed(error)),
+        };
+        let site = Site { name, dir };
+        if site.hold(lxcpath).map_err(failed)? {
+            return Ok(site);
+        }
     }
-    hold(dir.as_fd()).map_err(failed)?;
-    Ok(Site { name, dir })
+    Err(failed(io::Error::from(io::ErrorKind::WouldBlock)))
 }
 
 /// Turns a container into a directory that is being removed.
 pub fn take(lxcpath: BorrowedFd<'_>, shown: &Path, container: &ContainerName) -> Result<Site> {
     let failed = |error| Error::file("remove", &shown.join(container), error);
-    let _lock = Lock::take(lxcpath, shown)?;
     let name = site_name(container, Kind::Destroying)?;
     let dir = kernel_fs::open_dir_beneath(lxcpath, container.as_ref()).map_err(failed)?;
-    hold(dir.as_fd()).map_err(failed)?;
+    // Others may be able to open a container's directory, and thus to hold it. They keep nobody
+    // from removing it: without the lock the worst is that somebody else helps with that.
+    let _ = kernel_fs::flock_exclusive(dir.as_fd(), PATIENCE).map_err(failed)?;
     kernel_fs::rename_new(lxcpath, container.as_str().as_ref(), lxcpath, &name).map_err(failed)?;
-    Ok(Site { name, dir })
+    let site = Site { name, dir };
+    if site.is_named(lxcpath).map_err(failed)? {
+        return Ok(site);
+    }
+    // Another one of that name came in between.
+    let dir = kernel_fs::open_dir_beneath(lxcpath, Path::new(&site.name)).map_err(failed)?;
+    Ok(Site { dir, ..site })
 }
 
 /// Removes what dead creates and destroys have left. Failures are told as hints: they are no
@@ -105,26 +123,37 @@ pub fn remove(owner: &User, shown: &Path, lxcpath: BorrowedFd<'_>) -> Vec<String
 /// The directories whose makers are gone, now held by this process.
 fn dead(lxcpath: BorrowedFd<'_>, shown: &Path) -> Result<Vec<Site>> {
     let failed = |error| Error::file("list", shown, error);
-    let listed = || kernel_fs::entries(lxcpath, MAX_ENTRIES).map_err(failed);
-    // Mostly there are none, and nobody need be kept waiting.
+    let listed = kernel_fs::entries(lxcpath, MAX_ENTRIES).map_err(failed)?;
     let is_site = |(name, kind): &(OsString, EntryKind)| *kind == EntryKind::Dir && is_site(name);
-    if !listed()?.iter().any(is_site) {
-        return Ok(Vec::new());
-    }
-    let _lock = Lock::take(lxcpath, shown)?;
-    let mut found = Vec::new();
-    for (name, _) in listed()?.into_iter().filter(is_site) {
-        let Ok(dir) = kernel_fs::open_dir_beneath(lxcpath, Path::new(&name)) else {
-            continue;
-        };
-        if kernel_fs::flock_exclusive(dir.as_fd(), Duration::ZERO).is_ok_and(|free| free) {
-            found.push(Site { name, dir });
-        }
-    }
-    Ok(found)
+    let open = |(name, _): (OsString, EntryKind)| {
+        let dir = kernel_fs::open_dir_beneath(lxcpath, Path::new(&name)).ok()?;
+        let site = Site { name, dir };
+        let held = site.hold(lxcpath).unwrap_or(false);
+        held.then_some(site)
+    };
+    Ok(listed
+        .into_iter()
+        .filter(is_site)
+        .filter_map(open)
+        .collect())
 }
 
 impl Site {
+    /// Whether it is this process's now; not if another one holds or has removed it.
+    fn hold(&self, lxcpath: BorrowedFd<'_>) -> io::Result<bool> {
+        let locked = kernel_fs::flock_exclusive(self.dir.as_fd(), Duration::ZERO)?;
+        Ok(locked && self.is_named(lxcpath)?)
+    }
+
+    /// Whether the name still means this directory.
+    fn is_named(&self, lxcpath: BorrowedFd<'_>) -> io::Result<bool> {
+        match kernel_fs::status_at(lxcpath, &self.name) {
+            Ok(named) => Ok(named.id == kernel_fs::status(self.dir.as_fd())?.id),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Removes the directory with all that is in it, as root of these ids.
     pub fn remove(self, lxcpath: BorrowedFd<'_>, shown: &Path, idmap: &[IdMapping]) -> Result<()> {
         let left = |error: Error| {
@@ -164,34 +193,6 @@ fn is_site(name: &OsStr) -> bool {
                     && random.bytes().all(|b| b.is_ascii_hexdigit())
             })
     })
-}
-
-fn hold(dir: BorrowedFd<'_>) -> io::Result<()> {
-    match kernel_fs::flock_exclusive(dir, PATIENCE)? {
-        true => Ok(()),
-        false => Err(io::Error::from(io::ErrorKind::WouldBlock)),
-    }
-}
-
-/// Keeps others from looking for dead makers while one is being born: between a directory and
-/// its lock there is a moment.
-struct Lock(#[allow(dead_code, reason = "held, not read")] File);
-
-impl Lock {
-    fn take(lxcpath: BorrowedFd<'_>, shown: &Path) -> Result<Self> {
-        // An open file description of its own: closing it lets the lock go.
-        let own = kernel_fs::open_dir_beneath(lxcpath, Path::new("."))
-            .map_err(|error| Error::file("open", shown, error))?;
-        match kernel_fs::flock_exclusive(own.as_fd(), PATIENCE) {
-            Ok(true) => Ok(Self(File::from(own))),
-            Ok(false) => Err(Error::other(format!(
-                "another create or destroy in {} has been holding its lock for {} s; try again",
-                shown.display(),
-                PATIENCE.as_secs()
-            ))),
-            Err(error) => Err(Error::file("lock", shown, error)),
-        }
-    }
 }
 
 #[cfg(test)]

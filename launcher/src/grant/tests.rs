@@ -409,3 +409,16 @@ fn ids_of_a_user_at_work_are_left_until_he_has_logged_out() {
     world.revoke(None, false).unwrap();
     assert_eq!(world.etc("subuid"), "");
 }
+
+#[test]
+fn nobody_else_can_hold_the_lock() {
+    use std::os::unix::fs::MetadataExt;
+    let world = World::new();
+    let file = world.paths.grants().join(LOCK);
+    world.grant(2, false).unwrap();
+    let mode = || fs::metadata(&file).unwrap().mode() & 0o7777;
+    assert_eq!(mode(), 0o600);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    world.grant(3, false).unwrap();
+    assert_eq!(mode(), 0o600);
+}
