@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -14,8 +15,6 @@ use crate::error::{Error, Result};
 use crate::place::Place;
 
 const AUTO: &str = "lxc.start.auto";
-/// Containers' files are the owner's, and a mapped root may read them.
-const CONFIG_MODE: u32 = 0o644;
 
 /// What was changed, and what is left to be done by somebody else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,10 +71,23 @@ pub fn disable(place: &Place, name: &ContainerName) -> Result<Enabled> {
     })
 }
 
-/// Sets the key in the container's own file; whether that changed anything.
+/// Sets the key in the container's own file, which keeps its mode and its group; whether that
+/// changed anything.
+///
+/// A link is refused: replaced by a file it would cut the container off from what the link is
+/// there for, and what it points at may be the configuration of other containers, too.
 fn set_auto(place: &Place, name: &ContainerName, value: &str) -> Result<bool> {
     let file = place.config_file(name);
-    let text = std::fs::read_to_string(&file).map_err(|error| Error::file("read", &file, error))?;
+    let failed = |error| Error::file("read", &file, error);
+    let before = std::fs::symlink_metadata(&file).map_err(failed)?;
+    if before.is_symlink() {
+        return Err(Error::other(format!(
+            "{} is a symbolic link; write “{AUTO} = {value}” into the file that it points at, or \
+             put a file in its place",
+            file.display()
+        )));
+    }
+    let text = std::fs::read_to_string(&file).map_err(failed)?;
     let now = edit::get(&text, AUTO);
     if now == Some(value) || (now.is_none() && value == "0") {
         return Ok(false);
@@ -88,10 +100,12 @@ fn set_auto(place: &Place, name: &ContainerName, value: &str) -> Result<bool> {
         handle.as_fd(),
         name,
         bytes,
-        CONFIG_MODE,
+        before.mode() & 0o777,
         fs::Durability::ContentAndName,
     )
     .map_err(|error| Error::file("write", &file, error))?;
+    // Where the owner may not give it that group any more, it has his own.
+    let _ = std::os::unix::fs::lchown(&file, None, Some(before.gid()));
     Ok(true)
 }
 
@@ -127,4 +141,43 @@ fn linger_hint(user: &str, why: &str) -> String {
         "{user} does not linger, so nothing of {user}'s starts at boot ({why}); ask an \
          administrator to run: loginctl enable-linger {user}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use berth_common::{Gid, Uid};
+    use berth_kernel::user::User;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn the_configuration_keeps_its_mode_and_links_are_left_alone() {
+        let dir = std::env::temp_dir().join(format!("berth-enable-{}", std::process::id()));
+        let owner = User {
+            name: "alice".into(),
+            uid: Uid::new(1000).unwrap(),
+            gid: Gid::new(1000).unwrap(),
+            home: dir.clone(),
+            shell: "/bin/sh".into(),
+        };
+        let place = Place::of(owner, Some(&dir)).unwrap();
+        let name: ContainerName = "web".parse().unwrap();
+        let file = place.config_file(&name);
+        std::fs::create_dir_all(place.container_dir(&name)).unwrap();
+        std::fs::write(&file, "lxc.uts.name = web\n").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(set_auto(&place, &name, "1").unwrap());
+        assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o7777, 0o640);
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(edit::get(&text, AUTO), Some("1"));
+
+        let elsewhere = dir.join("shared");
+        std::fs::rename(&file, &elsewhere).unwrap();
+        symlink(&elsewhere, &file).unwrap();
+        let error = set_auto(&place, &name, "0").unwrap_err().to_string();
+        assert!(error.contains("symbolic link"), "{error}");
+        assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), text);
+        assert!(std::fs::symlink_metadata(&file).unwrap().is_symlink());
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 }
