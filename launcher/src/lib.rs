@@ -17,6 +17,7 @@ pub mod mapped;
 pub mod monitor;
 pub mod nic;
 pub mod place;
+pub mod printable;
 pub mod start;
 pub mod state;
 pub mod template;

@@ -9,13 +9,14 @@ use std::time::Duration;
 use berth::cli::{self, Cli, Verb};
 use berth::commands::start::{Where, needs_launch, through_launch_socket};
 use berth::commands::stop::Stopped;
-use berth::commands::{VERB_PATIENCE, autostart, enable, info, list, recover, start, stop};
+use berth::commands::{autostart, destroy, enable, info, list, start, stop};
 use berth::error::{Error, Result};
 use berth::exec;
 use berth::grant;
 use berth::nic;
 use berth::place::Place;
-use berth::state::{Runtime, State};
+use berth::printable::{cell, printable};
+use berth::state::State;
 use berth::time;
 use berth_common::{ContainerName, exit};
 use clap::Parser;
@@ -26,7 +27,8 @@ fn main() -> ExitCode {
         Ok(code) => code.into(),
         Err(error) => {
             // Nobody may be listening; the code says it all the same.
-            let _ = writeln!(std::io::stderr(), "berth: {error}");
+            let text = error.to_string();
+            let _ = writeln!(std::io::stderr(), "berth: {}", printable(&text));
             error.exit_code().into()
         }
     }
@@ -43,7 +45,7 @@ fn run(cli: Cli) -> Result<u8> {
         Verb::Exec(options) => exec_verb(&place()?, options),
         Verb::Ls(options) => list_verb(&place()?, options.json),
         Verb::Info(options) => info_verb(&place()?, options),
-        Verb::Destroy(options) => destroy(&place()?, options),
+        Verb::Destroy(options) => destroy_verb(&place()?, options),
         Verb::Enable(options) => report_enabled(enable::enable(&place()?, &options.name)?),
         Verb::Disable(options) => report_enabled(enable::disable(&place()?, &options.name)?),
         Verb::Autostart(options) => autostart_verb(&cli, &place()?, options),
@@ -65,11 +67,16 @@ fn run(cli: Cli) -> Result<u8> {
 
 /// Prints a line for a person; data go through [`out`].
 fn tell(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", printable(line));
 }
 
-/// Prints data. A reader that has gone (`| head`) is no error.
+/// Prints data as text.
 fn out(line: &str) -> Result<()> {
+    out_raw(&printable(line))
+}
+
+/// Prints data as they are. A reader that has gone (`| head`) is no error.
+fn out_raw(line: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{line}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Error::os("write to standard output", error)),
@@ -80,7 +87,7 @@ fn out(line: &str) -> Result<()> {
 fn json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Error::other(format!("cannot write JSON: {error}")))?;
-    out(&text)
+    out_raw(&text)
 }
 
 fn create(place: &Place, options: &cli::Create) -> Result<u8> {
@@ -222,7 +229,7 @@ fn list_verb(place: &Place, as_json: bool) -> Result<u8> {
     }
     let mut table = vec![["NAME", "STATE", "PID", "IPV4", "BOOT"].map(str::to_owned)];
     for line in &lines {
-        let addresses: Vec<String> = line.ipv4.iter().map(ToString::to_string).collect();
+        let addresses = shown_addresses(&line.ipv4);
         table.push([
             line.name.clone(),
             line.state.word().to_owned(),
@@ -248,11 +255,30 @@ fn list_verb(place: &Place, as_json: bool) -> Result<u8> {
     Ok(exit::OK)
 }
 
+/// At most so many of a container's addresses are shown: it may give itself thousands.
+const SHOWN_ADDRESSES: usize = 8;
+
+fn shown_addresses(addresses: &[impl ToString]) -> Vec<String> {
+    let mut shown: Vec<String> = addresses
+        .iter()
+        .take(SHOWN_ADDRESSES)
+        .map(ToString::to_string)
+        .collect();
+    if addresses.len() > SHOWN_ADDRESSES {
+        shown.push("…".to_owned());
+    }
+    shown
+}
+
 fn dash() -> String {
     "-".to_owned()
 }
 
 fn print_table<const N: usize>(rows: &[[String; N]]) -> Result<()> {
+    let rows: Vec<[String; N]> = rows
+        .iter()
+        .map(|row| row.each_ref().map(|text| cell(text).into_owned()))
+        .collect();
     let width = |column: usize| {
         rows.iter()
             .map(|row| row[column].chars().count())
@@ -260,7 +286,7 @@ fn print_table<const N: usize>(rows: &[[String; N]]) -> Result<()> {
             .unwrap_or_default()
     };
     let widths: [usize; N] = std::array::from_fn(width);
-    for row in rows {
+    for row in &rows {
         let line: String = row
             .iter()
             .zip(widths)
@@ -296,11 +322,11 @@ fn info_verb(place: &Place, options: &cli::Info) -> Result<u8> {
         let age = time::duration(berth::state::now().saturating_sub(since));
         row("Running since", format!("{} ({age})", time::utc(since)));
     }
-    for address in &info.line.ipv4 {
-        row("IPv4", address.to_string());
+    for address in shown_addresses(&info.line.ipv4) {
+        row("IPv4", address);
     }
-    for address in &info.line.ipv6 {
-        row("IPv6", address.to_string());
+    for address in shown_addresses(&info.line.ipv6) {
+        row("IPv6", address);
     }
     for nic in &info.nics {
         let bridge = if nic.bridge.is_empty() {
@@ -341,35 +367,12 @@ fn info_verb(place: &Place, options: &cli::Info) -> Result<u8> {
     Ok(exit::OK)
 }
 
-fn destroy(place: &Place, options: &cli::Destroy) -> Result<u8> {
-    let name = &options.name;
-    place.require(name)?;
-    if !options.force && !confirmed(name)? {
+fn destroy_verb(place: &Place, options: &cli::Destroy) -> Result<u8> {
+    place.require(&options.name)?;
+    if !options.force && !confirmed(&options.name)? {
         return Ok(exit::FAILED);
     }
-    if options.force {
-        match stop::stop(place, name, Some(stop::DEFAULT_GRACE)) {
-            Ok(_) | Err(Error::NotRunning { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    let runtime = Runtime::new(place.runtime_dir(name));
-    let destroyed = berth::destroy::destroy(&place.owner, &place.lxcpath, name, || match runtime
-        .state()?
-    {
-        (State::Stopped, _) => Ok(()),
-        (State::Aborted, Some(record)) => {
-            let lock = runtime.lock_for_verb(VERB_PATIENCE)?;
-            recover::recover(&runtime, &record, &lock)
-        }
-        (state, _) => Err(Error::other(format!(
-            "container “{name}” is {}: stop it first (berth stop {name}), or: berth destroy \
-                 --force {name}",
-            state.word()
-        ))),
-    })?;
-    runtime.remove();
-    for hint in &destroyed.hints {
+    for hint in &destroy::destroy(place, &options.name, options.force)?.hints {
         tell(&format!("berth: {hint}"));
     }
     Ok(exit::OK)

@@ -1,6 +1,6 @@
 //! Whose containers, where they are, and where their runtime files are.
 
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use berth_common::{ContainerName, Uid, path};
@@ -111,17 +111,6 @@ impl Place {
             .find(|dir| dir.join(crate::state::STATE_FILE).exists())
             .or_else(|| candidates.first().map(place))
             .unwrap_or_else(|| self.container_dir(name).join(".berth"))
-    }
-
-    /// Makes a container's runtime directory, for nobody but its owner.
-    pub fn make_runtime_dir(&self, name: &ContainerName) -> Result<PathBuf> {
-        let dir = self.runtime_dir(name);
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&dir)
-            .map_err(|error| Error::file("make directory", &dir, error))?;
-        Ok(dir)
     }
 
     fn runtime_roots(&self) -> Vec<PathBuf> {

@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use berth_kernel::fs as kernel_fs;
@@ -36,6 +37,9 @@ pub enum State {
     /// Its monitor was killed: the container ended with it and its remains are still to be
     /// removed, which the next `start`, `stop` or `destroy` does.
     Aborted,
+    /// What it is doing cannot be told. Nobody writes that down.
+    #[serde(skip_deserializing)]
+    Unknown,
 }
 
 impl State {
@@ -47,6 +51,7 @@ impl State {
             Self::Running => "running",
             Self::Stopping => "stopping",
             Self::Aborted => "aborted",
+            Self::Unknown => "unknown",
         }
     }
 
@@ -196,15 +201,35 @@ impl Runtime {
         Ok(locked.then_some(MonitorLock(file)))
     }
 
-    /// Waits until no other command changes the container, at most `limit`.
+    /// Waits until no other command changes the container, at most `limit`. Makes the directory
+    /// if it is not there, for nobody but the caller.
+    ///
+    /// Who holds the lock may be removing it with the container ([`Runtime::remove`]): what was
+    /// waited for counts only while its name still means it.
     pub fn lock_for_verb(&self, limit: std::time::Duration) -> Result<VerbLock> {
-        let (path, file) = self.lock_file(VERB_LOCK)?;
         let deadline = std::time::Instant::now() + limit;
+        let mut opened = None;
         loop {
+            let (path, file) = match opened.take() {
+                Some(opened) => opened,
+                None => match self.make_dir().and_then(|()| self.lock_file(VERB_LOCK)) {
+                    // It was removed between two system calls.
+                    Err(Error::File { source, .. })
+                        if source.kind() == std::io::ErrorKind::NotFound
+                            && std::time::Instant::now() < deadline =>
+                    {
+                        continue;
+                    }
+                    other => other?,
+                },
+            };
             let locked = kernel_fs::try_lock_exclusive(file.as_fd())
                 .map_err(|error| Error::file("lock", &path, error))?;
-            if locked {
+            if locked && is_at(&file, &path)? {
                 return Ok(VerbLock(file));
+            }
+            if !locked {
+                opened = Some((path, file));
             }
             if std::time::Instant::now() >= deadline {
                 return Err(Error::other(format!(
@@ -213,12 +238,21 @@ impl Runtime {
                     limit.as_secs()
                 )));
             }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            if opened.is_some() {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
         }
     }
 
+    fn make_dir(&self) -> Result<()> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.dir)
+            .map_err(|error| Error::file("make directory", &self.dir, error))
+    }
+
     fn lock_file(&self, name: &str) -> Result<(PathBuf, File)> {
-        use std::os::unix::fs::OpenOptionsExt;
         let path = self.dir.join(name);
         let file = File::options()
             .read(true)
@@ -255,10 +289,30 @@ impl Runtime {
             .map_err(|error| Error::file("write", &self.dir.join(STATE_FILE), error))
     }
 
-    /// Removes the runtime files of a container that is destroyed.
-    pub fn remove(&self) {
+    /// Removes the runtime files of a container that is destroyed, all at one moment: who comes
+    /// for the lock while they are being removed finds a new directory, or makes one.
+    pub fn remove(&self, _lock: VerbLock) {
+        let Some(name) = self.dir.file_name() else {
+            return;
+        };
+        // No container's name begins with a dot.
+        let mut aside = std::ffi::OsString::from(format!(".{}-", std::process::id()));
+        aside.push(name);
+        let aside = self.dir.with_file_name(aside);
         // What is left in a runtime directory does no harm and goes with the session.
-        let _ = std::fs::remove_dir_all(&self.dir);
+        let _ = std::fs::rename(&self.dir, &aside);
+        let _ = std::fs::remove_dir_all(&aside);
+    }
+}
+
+/// Whether a path still means an open file.
+fn is_at(file: &File, path: &Path) -> Result<bool> {
+    let failed = |error| Error::file("look at", path, error);
+    let open = file.metadata().map_err(failed)?;
+    match std::fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (open.dev(), open.ino())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed(error)),
     }
 }
 
@@ -326,6 +380,39 @@ mod tests {
         child.pidfd.signal(9).unwrap();
         child.pidfd.wait().unwrap();
         assert_eq!(runtime.monitor_pid().unwrap(), None);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    /// Each holder of the lock sees whether another one holds it, too; every third one removes
+    /// the directory, as `destroy` does.
+    #[test]
+    fn one_holds_the_lock_though_the_directory_goes() {
+        let dir = scratch("removed");
+        let runtime = Runtime::new(dir.join("web"));
+        let holder = dir.join("holder");
+        let work = |number: u32| {
+            for round in 0..60 {
+                let Ok(lock) = runtime.lock_for_verb(std::time::Duration::from_secs(60)) else {
+                    return 1;
+                };
+                let mine = File::options().write(true).create_new(true).open(&holder);
+                std::thread::sleep(std::time::Duration::from_micros(200));
+                if mine.and_then(|_| std::fs::remove_file(&holder)).is_err() {
+                    return 2;
+                }
+                if (round + number).is_multiple_of(3) {
+                    runtime.remove(lock);
+                }
+            }
+            0
+        };
+        let children: Vec<_> = (0..4)
+            .map(|number| berth_kernel::process::fork(|| work(number)).unwrap())
+            .collect();
+        for child in children {
+            let exit = child.pidfd.wait().unwrap();
+            assert_eq!(exit, berth_kernel::process::Exit::Code(0));
+        }
         std::fs::remove_dir_all(dir).unwrap();
     }
 

@@ -12,9 +12,10 @@ use berth_kernel::process::{self, Child, Exit};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::stop::Stopped;
-use super::{list, load_config, start, stop};
+use super::{load_config, start, stop};
 use crate::error::{Error, Result};
 use crate::place::Place;
+use crate::state::Runtime;
 
 /// Exit codes of a job's process, for nobody but [`Jobs::reap`].
 const DONE: u8 = 0;
@@ -29,7 +30,7 @@ const REASON: u64 = 4096;
 pub struct Found {
     /// Those that it can judge, and those that run.
     pub known: Vec<Container>,
-    /// Those whose configuration cannot be read, with the reason.
+    /// Those whose configuration or state cannot be read, with the reason.
     pub broken: Vec<(ContainerName, String)>,
 }
 
@@ -38,7 +39,13 @@ pub fn containers(place: &Place) -> Result<Found> {
     let mut known = Vec::new();
     let mut broken = Vec::new();
     for name in place.names()? {
-        let running = list::line(place, &name)?.state.is_active();
+        let running = match Runtime::new(place.runtime_dir(&name)).state() {
+            Ok((state, _)) => state.is_active(),
+            Err(error) => {
+                broken.push((name, error.to_string()));
+                continue;
+            }
+        };
         match load_config(place, &name) {
             Ok((config, _)) => known.push(Container {
                 auto: config.starts_at_boot(),

@@ -42,7 +42,7 @@ pub struct Info {
 /// Collects it.
 pub fn info(place: &Place, name: &ContainerName) -> Result<Info> {
     place.require(name)?;
-    let line = list::line(place, name)?;
+    let line = list::line(place, name);
     let runtime = Runtime::new(place.runtime_dir(name));
     let (state, record) = runtime.state()?;
     let record = record.filter(|_| state.is_active());

@@ -1,6 +1,8 @@
 //! `berth ls`: the containers and what they are doing.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use berth_common::ContainerName;
@@ -10,6 +12,9 @@ use super::load_config;
 use crate::error::Result;
 use crate::place::Place;
 use crate::state::{Record, Runtime, State};
+
+/// The most that is read of a table of addresses, in bytes.
+const TABLE_LIMIT: u64 = 1 << 20;
 
 /// A line of the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,37 +31,43 @@ pub struct Line {
     pub ipv6: Vec<Ipv6Addr>,
     /// Whether it starts at boot.
     pub autostart: bool,
-    /// What is wrong with its configuration, if anything.
+    /// What is wrong with its configuration or its runtime files, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
 /// All containers of a place, by name.
 pub fn list(place: &Place) -> Result<Vec<Line>> {
-    place
-        .names()?
-        .iter()
-        .map(|name| line(place, name))
-        .collect()
+    let names = place.names()?;
+    Ok(names.iter().map(|name| line(place, name)).collect())
 }
 
-/// One container.
-pub fn line(place: &Place, name: &ContainerName) -> Result<Line> {
-    let (state, record) = Runtime::new(place.runtime_dir(name)).state()?;
-    let (autostart, problem) = match load_config(place, name) {
-        Ok((config, _)) => (config.starts_at_boot(), None),
-        Err(error) => (false, Some(error.to_string())),
+/// One container. What cannot be found out about it is its problem, and not that of the others.
+pub fn line(place: &Place, name: &ContainerName) -> Line {
+    let mut problems = Vec::new();
+    let (state, record) = Runtime::new(place.runtime_dir(name))
+        .state()
+        .unwrap_or_else(|error| {
+            problems.push(error.to_string());
+            (State::Unknown, None)
+        });
+    let autostart = match load_config(place, name) {
+        Ok((config, _)) => config.starts_at_boot(),
+        Err(error) => {
+            problems.push(error.to_string());
+            false
+        }
     };
     let pid = init_of(state, record.as_ref());
-    Ok(Line {
+    Line {
         name: name.to_string(),
         state,
         pid,
         ipv4: pid.map(ipv4_of).unwrap_or_default(),
         ipv6: pid.map(ipv6_of).unwrap_or_default(),
         autostart,
-        problem,
-    })
+        problem: (!problems.is_empty()).then(|| problems.join("; ")),
+    }
 }
 
 /// Init's process number while it means init.
@@ -68,8 +79,7 @@ pub fn init_of(state: State, record: Option<&Record>) -> Option<i32> {
 
 /// The container's addresses from the kernel's own table of them: nothing has to be entered.
 pub fn ipv4_of(init: i32) -> Vec<Ipv4Addr> {
-    let table = std::fs::read_to_string(format!("/proc/{init}/net/fib_trie"));
-    local_addresses(&table.unwrap_or_default())
+    local_addresses(&table_of(init, "fib_trie"))
 }
 
 /// In fib_trie an address stands on a line before the one that says `/32 host LOCAL`.
@@ -89,8 +99,19 @@ fn local_addresses(fib_trie: &str) -> Vec<Ipv4Addr> {
 
 /// Global IPv6 addresses of a process's network namespace.
 pub fn ipv6_of(init: i32) -> Vec<Ipv6Addr> {
-    let table = std::fs::read_to_string(format!("/proc/{init}/net/if_inet6"));
-    global_addresses(&table.unwrap_or_default())
+    global_addresses(&table_of(init, "if_inet6"))
+}
+
+/// A table of a process's network namespace; empty if the process is gone. The container fills
+/// it, so only its beginning counts, in whole lines.
+fn table_of(init: i32, name: &str) -> String {
+    let mut table = String::new();
+    if let Ok(file) = File::open(format!("/proc/{init}/net/{name}")) {
+        // What was read before a failure is as good as any other beginning.
+        let _ = file.take(TABLE_LIMIT).read_to_string(&mut table);
+    }
+    table.truncate(table.rfind('\n').map_or(0, |end| end + 1));
+    table
 }
 
 /// Lines of if_inet6: address, index, prefix, scope (0: global), flags, interface.
@@ -110,6 +131,52 @@ fn global_addresses(if_inet6: &str) -> Vec<Ipv6Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use berth_common::{Gid, Uid};
+    use berth_kernel::user::User;
+
+    #[test]
+    fn one_broken_container_is_listed_with_its_problem_beside_the_others() {
+        let dir = std::env::temp_dir().join(format!("berth-list-{}", std::process::id()));
+        let owner = User {
+            name: "nobody-of-that-name".into(),
+            uid: Uid::new(4_000_000).unwrap(),
+            gid: Gid::new(4_000_000).unwrap(),
+            home: dir.join("home"),
+            shell: "/bin/sh".into(),
+        };
+        let place = Place::of(owner, Some(&dir.join("lxc"))).unwrap();
+        for name in ["bad", "good"] {
+            let name = name.parse().unwrap();
+            std::fs::create_dir_all(place.container_dir(&name)).unwrap();
+            std::fs::write(place.config_file(&name), "lxc.start.auto = 1\n").unwrap();
+        }
+        let state = place
+            .runtime_dir(&"bad".parse().unwrap())
+            .join(crate::state::STATE_FILE);
+        std::fs::create_dir_all(&state).unwrap();
+        let lines = list(&place).unwrap();
+        let told: Vec<_> = lines
+            .iter()
+            .map(|line| (line.name.as_str(), line.state, line.problem.is_some()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("bad", State::Unknown, true),
+                ("good", State::Stopped, false)
+            ]
+        );
+        assert!(lines.iter().all(|line| line.autostart));
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_table_is_read_in_whole_lines() {
+        let own = std::process::id() as i32;
+        let table = table_of(own, "dev");
+        assert!(table.contains("lo:") && table.ends_with('\n'), "{table}");
+        assert_eq!(table_of(i32::MAX, "dev"), "");
+    }
 
     #[test]
     fn addresses_from_the_kernels_tables() {

@@ -30,10 +30,15 @@ pub enum Where {
 /// Starts a container and returns when its init runs; warnings about its configuration.
 pub fn start(place: &Place, name: &ContainerName) -> Result<Vec<String>> {
     place.require(name)?;
+    let runtime = Runtime::new(place.runtime_dir(name));
+    let lock = runtime.lock_for_verb(VERB_PATIENCE)?;
+    // It may have been destroyed while this command waited for its turn.
+    if let Err(gone) = place.require(name) {
+        runtime.remove(lock);
+        return Err(gone);
+    }
     let (config, warnings) = load_config(place, name)?;
     let plan = build::plan(place, name, &config)?;
-    let runtime = Runtime::new(place.make_runtime_dir(name)?);
-    let lock = runtime.lock_for_verb(VERB_PATIENCE)?;
     match runtime.state()? {
         (State::Stopped, _) => stop::wait_for_monitor(&runtime)?,
         (State::Aborted, Some(record)) => recover::recover(&runtime, &record, &lock)?,
