@@ -64,6 +64,23 @@ const NEVER: &[libc::c_long] = &[
     libc::SYS_vhangup,
 ];
 
+/// The older calls of the same kind, which only some machines have.
+#[cfg(target_arch = "x86_64")]
+const NEVER_OLD: &[libc::c_long] = &[
+    libc::SYS_chmod,
+    libc::SYS_chown,
+    libc::SYS_lchown,
+    libc::SYS_link,
+    libc::SYS_mknod,
+    libc::SYS_rename,
+    libc::SYS_renameat,
+    libc::SYS_rmdir,
+    libc::SYS_symlink,
+    libc::SYS_unlink,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const NEVER_OLD: &[libc::c_long] = &[];
+
 /// All that counting, creating, answering and logging need, and what the C library and the
 /// standard library do around it.
 const LAST: &[libc::c_long] = &[
@@ -115,7 +132,7 @@ const LAST: &[libc::c_long] = &[
 
 /// The filter for everything up to the look-ups.
 pub fn for_look_ups() -> io::Result<()> {
-    restrict(Filter::Refuse(NEVER))
+    restrict(Filter::Refuse(&[NEVER, NEVER_OLD].concat()))
 }
 
 /// The filter for what comes after them: no file is made or executed, no process started.
