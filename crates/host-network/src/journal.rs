@@ -6,7 +6,8 @@ use crate::firewall::Backend;
 use crate::forwarding;
 use berth_common::path::{NET_RUN_DIR, RUN_DIR};
 use berth_kernel::fs::{
-    Durability, TEMPORARY_PREFIX, entries, flock_exclusive, open_dir, unlink_at, write_atomically,
+    Durability, TEMPORARY_PREFIX, entries, flock_exclusive, open_dir, open_lock_file, unlink_at,
+    write_atomically,
 };
 use berth_kernel::process::keep_across_exec;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const FILE: &str = "state.json";
+const LOCK: &str = ".lock";
 /// Longer than a start or stop takes whose tools all hang once.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -86,8 +88,9 @@ fn path() -> PathBuf {
 
 /// The state, held by one process at a time.
 pub struct Journal {
-    /// The directory; its lock is ours as long as it is open.
     dir: OwnedFd,
+    /// What nobody else holds as long as it is open.
+    _lock: OwnedFd,
     /// What is written there.
     pub state: State,
 }
@@ -100,19 +103,24 @@ impl Journal {
         }
         let run = Path::new(NET_RUN_DIR);
         let dir = open_dir(run).map_err(Error::file("open", run))?;
-        if !flock_exclusive(dir.as_fd(), PATIENCE).map_err(Error::file("lock", run))? {
+        // Others can open the directory, and what can be opened can be locked for ever.
+        let lock_path = run.join(LOCK);
+        let lock = open_lock_file(dir.as_fd(), OsStr::new(LOCK))
+            .map_err(Error::file("open", &lock_path))?;
+        if !flock_exclusive(lock.as_fd(), PATIENCE).map_err(Error::file("lock", &lock_path))? {
             return Err(Error::Refused(format!(
                 "another berth-net has been at work for {} s: see who holds the lock on {}",
                 PATIENCE.as_secs(),
-                run.display()
+                lock_path.display()
             )));
         }
         // The tools that this process runs inherit the lock: whoever comes after it was killed
         // waits until they have done what they were about to do. (dnsmasq closes it at once.)
-        keep_across_exec(dir.as_fd()).map_err(Error::file("share the lock on", run))?;
+        keep_across_exec(lock.as_fd()).map_err(Error::file("share", &lock_path))?;
         remove_leftovers(&dir).map_err(Error::file("tidy", run))?;
         Ok(Self {
             dir,
+            _lock: lock,
             state: State::read()?.unwrap_or_default(),
         })
     }

@@ -97,6 +97,29 @@ fn the_whole_way_with_nftables() {
     });
 }
 
+/// Everybody can open the directory, and thus lock it.
+#[test]
+fn a_lock_on_the_directory_keeps_nobody_waiting() {
+    isolated("a_lock_on_the_directory_keeps_nobody_waiting", || {
+        ok("start");
+        let mode = sh("stat -c %a /run/berth/net/.lock");
+        assert_eq!(mode.trim(), "600");
+        let mut stranger = Command::new("flock")
+            .args(["-F", "/run/berth/net", "sleep", "100"])
+            .spawn()
+            .unwrap();
+        while succeeds("flock -n /run/berth/net true") {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let start = std::time::Instant::now();
+        ok("stop");
+        let took = start.elapsed();
+        let _ = stranger.kill();
+        stranger.wait().unwrap();
+        assert!(took < Duration::from_secs(20), "{took:?}");
+    });
+}
+
 #[test]
 fn what_is_missing_is_mended() {
     isolated("what_is_missing_is_mended", || {

@@ -206,11 +206,13 @@ pub fn snapshot() -> BTreeSet<String> {
              sed 'N;/\\nzombie$/d;P;D' | grep -vE '^(sed|sh|grep)$'",
         ),
     );
+    // The lock stays as its directory does.
     add(
         "file",
         &sh(
             "find /run /var/lib -xdev ! -type d ! -path '/run/o/*' ! -name '*.leases' \
-                     ! -path '/run/netns/*' ! -name 'lease-*' ! -name 'udhcpc-*'",
+                     ! -path '/run/netns/*' ! -name 'lease-*' ! -name 'udhcpc-*' \
+                     ! -path /run/berth/net/.lock",
         ),
     );
     all
