@@ -47,3 +47,52 @@ fn remove(
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use berth_common::{Gid, Uid};
+    use berth_kernel::process::{Exit, fork};
+    use berth_kernel::user::User;
+    use std::time::Duration;
+
+    /// Needs root.
+    #[test]
+    fn a_container_that_another_command_works_on_is_waited_for() {
+        let dir = std::env::temp_dir().join(format!("berth-destroy-{}", std::process::id()));
+        let owner = User {
+            name: "nobody-of-that-name".into(),
+            uid: Uid::new(4_000_000).unwrap(),
+            gid: Gid::new(4_000_000).unwrap(),
+            home: dir.join("home"),
+            shell: "/bin/sh".into(),
+        };
+        let place = Place::of(owner, Some(&dir.join("lxc"))).unwrap();
+        let name: ContainerName = "web".parse().unwrap();
+        std::fs::create_dir_all(place.container_dir(&name)).unwrap();
+        let idmap = "lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536\n";
+        std::fs::write(place.config_file(&name), idmap).unwrap();
+        let runtime = Runtime::new(place.runtime_dir(&name));
+        let (locked, done) = (dir.join("locked"), dir.join("done"));
+        let other = fork(|| {
+            let Ok(_lock) = runtime.lock_for_verb(VERB_PATIENCE) else {
+                return 1;
+            };
+            let _ = std::fs::write(&locked, "");
+            std::thread::sleep(Duration::from_millis(400));
+            let whole = place.exists(&name) && std::fs::write(&done, "").is_ok();
+            u8::from(!whole)
+        })
+        .unwrap();
+        while !locked.exists() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        destroy(&place, &name, false).unwrap();
+        assert!(done.exists());
+        assert_eq!(other.pidfd.wait().unwrap(), Exit::Code(0));
+        assert!(!place.container_dir(&name).exists() && !runtime.dir().exists());
+        let again = destroy(&place, &name, false).unwrap_err();
+        assert!(matches!(again, Error::NoSuchContainer { .. }), "{again}");
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+}
