@@ -325,8 +325,13 @@ fn quotas_are_kept() -> Result {
     alice.run("berth stop --kill a && berth start b")?.ok()?;
     // bob has nothing, and is told what to ask for.
     let bob = host.login("bob")?;
-    bob.run("/usr/libexec/berth/berth-usernic create x x $$ veth berthbr0 eth0")?
-        .fails(1)?;
+    let refused = bob.run("/usr/libexec/berth/berth-usernic create x x $$ veth berthbr0 eth0")?;
+    assert!(!refused.success(), "{}", refused.text());
+    assert_eq!(
+        host.root("ip -o link show master berthbr0 | grep -c veth1001_; true")?
+            .ok()?,
+        "0\n"
+    );
     host.root("berth revoke alice")?.ok()?;
     assert_eq!(host.root("grep -c ^alice /etc/lxc/lxc-usernet")?.code, 1);
     Ok(())
