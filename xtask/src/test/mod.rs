@@ -22,6 +22,7 @@ const TEST_PACKAGES: &[&str] = &[
     "dnsmasq-base",
     "iproute2",
     "iptables",
+    "lxc",
     "nftables",
     "binutils",
     "busybox-static",
