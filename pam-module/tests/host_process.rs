@@ -20,8 +20,12 @@ fn state() -> BTreeMap<String, String> {
         };
         let kept = [
             "Umask",
-            "Sig",
-            "Shd",
+            // Not SigQ: it counts the signals of all processes of the user.
+            "SigBlk",
+            "SigCgt",
+            "SigIgn",
+            "SigPnd",
+            "ShdPnd",
             "Uid",
             "Gid",
             "Groups",
