@@ -136,18 +136,7 @@ fn enter(
         process::close_others(&keep).map_err(because("close descriptors"))?;
         refuse_directories(fds)?;
         process::set_dumpable(false).map_err(because("protect the process"))?;
-        let mut namespaces = CloneFlags::CLONE_NEWNS
-            | CloneFlags::CLONE_NEWPID
-            | CloneFlags::CLONE_NEWIPC
-            | CloneFlags::CLONE_NEWUTS
-            | CloneFlags::CLONE_NEWCGROUP;
-        if !plan.idmap.is_empty() {
-            namespaces |= CloneFlags::CLONE_NEWUSER;
-        }
-        if !plan.host_network {
-            namespaces |= CloneFlags::CLONE_NEWNET;
-        }
-        init.enter_namespaces(namespaces)
+        init.enter_namespaces(plan.birth_namespaces() | plan.own_namespaces())
             .map_err(because("enter the container"))?;
         let command = process::clone(CloneFlags::CLONE_PARENT, None, || {
             run(plan, request, fds, monitor)

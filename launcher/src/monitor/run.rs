@@ -104,14 +104,10 @@ impl<'a> Run<'a> {
         let plan = self.plan;
         let (ours, theirs) =
             Connection::pair().map_err(|error| Error::os("make a socket pair", error))?;
-        // The others it makes itself, while its ids are being mapped.
-        let mut flags = CloneFlags::CLONE_NEWPID;
-        if !plan.idmap.is_empty() {
-            flags |= CloneFlags::CLONE_NEWUSER;
-        }
         let mut ours = Some(ours);
         let payload = self.cgroup.map(|cgroup| cgroup.payload.as_fd());
-        let init = process::clone(flags, payload, || {
+        // The other namespaces it makes itself, while its ids are being mapped.
+        let init = process::clone(plan.birth_namespaces(), payload, || {
             // It must see the monitor's death as the end of the stream.
             drop(ours.take());
             child::run(plan, theirs)

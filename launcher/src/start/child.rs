@@ -19,7 +19,6 @@ use berth_kernel::tty::{self, PseudoTerminal};
 use berth_kernel::{cred, process, signal};
 use berth_session_protocol::Connection;
 use nix::fcntl::{AT_FDCWD, OFlag};
-use nix::sched::CloneFlags;
 
 use super::network;
 use super::plan::{AutoMount, Create, MountPlan, MountSource, StartPlan};
@@ -121,14 +120,7 @@ fn set_up(plan: &StartPlan, monitor: &Connection) -> Result<std::convert::Infall
 /// Makes the namespaces that the process was not born with. They belong to its user namespace; its
 /// cgroup, where it was born, is the root of its cgroup namespace.
 fn isolate(plan: &StartPlan) -> Result<(), Failure> {
-    let mut namespaces = CloneFlags::CLONE_NEWNS
-        | CloneFlags::CLONE_NEWIPC
-        | CloneFlags::CLONE_NEWUTS
-        | CloneFlags::CLONE_NEWCGROUP;
-    if !plan.host_network {
-        namespaces |= CloneFlags::CLONE_NEWNET;
-    }
-    process::unshare(namespaces).map_err(|error| match error.raw_os_error() {
+    process::unshare(plan.own_namespaces()).map_err(|error| match error.raw_os_error() {
         // A user namespace without rights in it is what AppArmor leaves of a forbidden one.
         Some(nix::libc::EPERM | nix::libc::EACCES) if !plan.idmap.is_empty() => {
             explain_no_user_namespace(error).to_string()

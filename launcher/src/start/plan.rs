@@ -8,6 +8,7 @@ use berth_common::{ContainerName, InterfaceName};
 use berth_container_config::{IdKind, IdMapping, Personality};
 use berth_kernel::cred::CapabilitySet;
 use berth_kernel::mount::{Attributes, Propagation};
+use nix::sched::CloneFlags;
 
 /// A file or directory to be made where a mount's target is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +175,23 @@ pub struct StartPlan {
 }
 
 impl StartPlan {
+    /// The namespaces that the container's first process is born with.
+    pub fn birth_namespaces(&self) -> CloneFlags {
+        let mut namespaces = CloneFlags::CLONE_NEWPID;
+        namespaces.set(CloneFlags::CLONE_NEWUSER, !self.idmap.is_empty());
+        namespaces
+    }
+
+    /// Those that it makes itself; they belong to its user namespace.
+    pub fn own_namespaces(&self) -> CloneFlags {
+        let mut namespaces = CloneFlags::CLONE_NEWNS
+            | CloneFlags::CLONE_NEWIPC
+            | CloneFlags::CLONE_NEWUTS
+            | CloneFlags::CLONE_NEWCGROUP;
+        namespaces.set(CloneFlags::CLONE_NEWNET, !self.host_network);
+        namespaces
+    }
+
     /// Whether group `gid` exists inside.
     pub fn has_group(&self, gid: u32) -> bool {
         let mut groups = self
