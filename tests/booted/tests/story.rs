@@ -24,6 +24,20 @@ fn init_of(login: &Login, name: &str) -> Result<String> {
     Ok(pid.unwrap_or_default().trim().to_owned())
 }
 
+/// What its monitor wrote down of alice's container `web`: it was asked, and not killed.
+#[track_caller]
+fn web_stopped_in_order(host: &Host) -> Result {
+    let log = host
+        .root("cat /home/alice/.local/share/lxc/web/web.log")?
+        .ok()?;
+    assert!(
+        log.contains("asked init to stop") && log.contains("halted"),
+        "{log}"
+    );
+    assert!(!log.contains("killed"), "{log}");
+    Ok(())
+}
+
 #[test]
 fn a_login_has_its_cgroup_and_root_keeps_its_own() -> Result {
     let host = host_for_alice()?;
@@ -359,14 +373,7 @@ fn containers_outlive_the_session_of_a_lingering_user_only() -> Result {
         SOON,
     )?;
     host.root(&format!("test ! -e /proc/{init}"))?.ok()?;
-    let log = host
-        .root("cat /home/alice/.local/share/lxc/web/web.log")?
-        .ok()?;
-    assert!(
-        log.contains("asked init to stop") && log.contains("halted"),
-        "{log}"
-    );
-    assert!(!log.contains("killed"), "{log}");
+    web_stopped_in_order(&host)?;
     assert_eq!(host.root("systemctl --failed --no-legend")?.ok()?, "");
     Ok(())
 }
@@ -396,14 +403,7 @@ fn a_reboot_brings_enabled_containers_back_and_stops_them_in_order() -> Result {
         "runuser -u alice -- berth exec web -- ip addr show eth0 | grep 'inet '",
         SOON,
     )?;
-    let log = host
-        .root("cat /home/alice/.local/share/lxc/web/web.log")?
-        .ok()?;
-    assert!(
-        log.contains("asked init to stop") && log.contains("halted"),
-        "{log}"
-    );
-    assert!(!log.contains("killed"), "{log}");
+    web_stopped_in_order(&host)?;
     assert_eq!(host.root("systemctl --failed --no-legend")?.ok()?, "");
     Ok(())
 }
