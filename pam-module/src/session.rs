@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 use crate::arguments::Arguments;
-use berth_cgroups::{CgroupDir, CgroupPath, DelegationSet, Error, Hierarchy};
-use berth_common::{Gid, Uid, cgroup, unit};
+use berth_cgroups::session::{hand_over, is_session_id, session_owner};
+use berth_cgroups::{CgroupPath, Error, Hierarchy};
+use berth_common::{Gid, Uid};
 use std::fmt;
 use std::time::Duration;
 
@@ -50,8 +51,6 @@ const SKIPPED_SERVICES: [&str; 4] = [
 ];
 /// Classes of sessions in which no person works (`XDG_SESSION_CLASS`, pam_systemd(8)).
 const SKIPPED_CLASSES: [&str; 5] = ["greeter", "manager", "manager-early", "lock-screen", "none"];
-/// Longer ones are none of logind's: it takes the audit session's number or counts `c1`, `c2` ….
-const MAX_SESSION_ID: usize = 64;
 
 /// Why a session stays as it is.
 #[derive(Debug)]
@@ -230,63 +229,11 @@ fn delegate(
     if owner != uid.raw() && owner != Uid::ROOT.raw() {
         return Err(Skip::ForeignScope(owner).into());
     }
-    let refused = hand_over(&scope, uid, gid, &clock)?;
-    Ok((path, refused))
-}
-
-/// Puts the scope's processes into its leaf and gives both to the user. What is done when time
-/// runs out does no harm: until the scope's directory, which comes last, is the user's, every
-/// program takes it for an undelegated one.
-fn hand_over<H: Host>(
-    scope: &CgroupDir,
-    uid: Uid,
-    gid: Gid,
-    clock: &Clock<'_, H>,
-) -> Result<Refused, Failure> {
-    clock.check()?;
-    let leaf = scope.make_child(cgroup::LEAF)?;
-    match scope.drain_into(&leaf, || clock.check().is_ok()) {
-        Err(Error::NotDrained { .. }) if clock.check().is_err() => {
-            return Err(Failure::Deadline(clock.limit));
-        }
-        drained => drained?,
-    };
-    clock.check()?;
-    // Before the leaf changes hands: the files that a controller brings belong to whoever
-    // turned it on, and some of them are to be delegated. A controller that cannot be turned on
-    // (the real-time scheduler's processes stand in cpu's way on some kernels) takes away a
-    // limit, not the session.
-    let controllers = scope.enable_available_controllers()?;
-    clock.check()?;
-    let set = DelegationSet::of_kernel()?;
-    leaf.delegate_files_to(&set, uid, gid)?;
-    clock.check()?;
-    // A logind that delegates sessions itself has done it already.
-    if !scope.is_owned_by(uid)? {
-        scope.delegate_files_to(&set, uid, gid)?;
+    match hand_over(&scope, uid, gid, || clock.check().is_ok()) {
+        Ok(controllers) => Ok((path, controllers.refused)),
+        Err(Error::OutOfTime { .. }) => Err(Failure::Deadline(clock.limit)),
+        Err(error) => Err(error.into()),
     }
-    Ok(controllers.refused)
-}
-
-/// The uid in `ROOT/user.slice/user-UID.slice/session-ID.scope`, for the session `id`.
-fn session_owner(root: &CgroupPath, path: &CgroupPath, id: &str) -> Option<Uid> {
-    let mut names = root.suffix_of(path)?.iter().map(|name| name.to_str());
-    let mut next = || names.next().flatten();
-    if next()? != unit::USER_SLICE {
-        return None;
-    }
-    let slice = next()?;
-    let uid = slice
-        .strip_prefix("user-")?
-        .strip_suffix(".slice")?
-        .parse::<Uid>()
-        .ok()?;
-    let is_session = slice == unit::user_slice(uid) && next()? == unit::session_scope(id);
-    (is_session && names.next().is_none()).then_some(uid)
-}
-
-fn is_session_id(id: &str) -> bool {
-    (1..=MAX_SESSION_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 struct Clock<'a, H> {
@@ -301,57 +248,6 @@ impl<H: Host> Clock<'_, H> {
             Err(Failure::Deadline(self.limit))
         } else {
             Ok(())
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_session_being_opened_counts() {
-        let root = CgroupPath::root();
-        let owner = |path: &str, id| session_owner(&root, &CgroupPath::new(path).unwrap(), id);
-        let uid = Uid::new(1000);
-        assert_eq!(
-            owner("/user.slice/user-1000.slice/session-3.scope", "3"),
-            uid
-        );
-        assert_eq!(
-            owner("/user.slice/user-1000.slice/session-c12.scope", "c12"),
-            uid
-        );
-        for (path, id) in [
-            ("/user.slice/user-1000.slice/session-3.scope", "4"),
-            (
-                "/user.slice/user-1000.slice/session-3.scope/init.scope",
-                "3",
-            ),
-            ("/user.slice/user-01000.slice/session-3.scope", "3"),
-            ("/user.slice/user-.slice/session-3.scope", "3"),
-            ("/user.slice/user-+1000.slice/session-3.scope", "3"),
-            ("/user.slice/user-1000.slice/user@1000.service", "3"),
-            ("/x/user.slice/user-1000.slice/session-3.scope", "3"),
-            ("/system.slice/sshd.service", "3"),
-            ("/user.slice", "3"),
-            ("/", "3"),
-        ] {
-            assert_eq!(owner(path, id), None, "{path}");
-        }
-        let inner = CgroupPath::new("/ct/payload").unwrap();
-        let path = "/ct/payload/user.slice/user-1000.slice/session-3.scope";
-        assert_eq!(
-            session_owner(&inner, &CgroupPath::new(path).unwrap(), "3"),
-            uid
-        );
-    }
-
-    #[test]
-    fn session_ids() {
-        assert!(is_session_id("3") && is_session_id("c1"));
-        for bad in ["", "../3", "3/4", "3 ", "3\n", &"1".repeat(65)] {
-            assert!(!is_session_id(bad), "{bad:?}");
         }
     }
 }

@@ -65,6 +65,11 @@ pub enum Error {
         /// The cgroup that still holds processes itself.
         path: PathBuf,
     },
+    /// The caller's time was over before all was done.
+    OutOfTime {
+        /// The cgroup in hand.
+        path: PathBuf,
+    },
     /// A tree is deeper or larger than anything Berth makes.
     TooLarge {
         /// The tree's top.
@@ -180,6 +185,9 @@ impl fmt::Display for Error {
                 "processes still sit directly in {}, not in a cgroup below it",
                 path.display()
             ),
+            Self::OutOfTime { path } => {
+                write!(f, "there was no time left for {}", path.display())
+            }
             Self::TooLarge { path } => {
                 write!(
                     f,

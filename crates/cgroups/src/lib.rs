@@ -15,6 +15,7 @@ mod error;
 mod hierarchy;
 mod limits;
 mod path;
+pub mod session;
 mod statistics;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
