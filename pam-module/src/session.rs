@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::arguments::Arguments;
-use berth_cgroups::session::{hand_over, is_session_id, session_owner};
+use berth_cgroups::session::{self, hand_over, is_session_id, session_owner};
 use berth_cgroups::{CgroupPath, Error, Hierarchy};
 use berth_common::{Gid, Uid};
 use std::fmt;
@@ -41,16 +41,6 @@ pub trait Host {
     /// Monotonic time since a fixed moment.
     fn now(&self) -> Duration;
 }
-
-/// PAM services that log nobody in: the user's service manager and display managers' greeters.
-const SKIPPED_SERVICES: [&str; 4] = [
-    "systemd-user",
-    "gdm-launch-environment",
-    "lightdm-greeter",
-    "sddm-greeter",
-];
-/// Classes of sessions in which no person works (`XDG_SESSION_CLASS`, pam_systemd(8)).
-const SKIPPED_CLASSES: [&str; 5] = ["greeter", "manager", "manager-early", "lock-screen", "none"];
 
 /// Why a session stays as it is.
 #[derive(Debug)]
@@ -189,12 +179,12 @@ fn delegate(
     }
     if let Some(service) = handle
         .service()
-        .filter(|name| SKIPPED_SERVICES.contains(&&**name))
+        .filter(|name| !session::service_has_person(name))
     {
         return Err(Skip::Service(service).into());
     }
     let class = handle.variable("XDG_SESSION_CLASS");
-    if let Some(class) = class.filter(|name| SKIPPED_CLASSES.contains(&&**name)) {
+    if let Some(class) = class.filter(|name| !session::class_has_person(name)) {
         return Err(Skip::Class(class).into());
     }
     let id = handle

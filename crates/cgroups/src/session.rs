@@ -3,8 +3,28 @@
 use crate::{CgroupDir, CgroupPath, Controllers, DelegationSet, Error, Result};
 use berth_common::{Gid, Uid, cgroup, unit};
 
+/// PAM services that log nobody in: the user's service manager and display managers' greeters.
+const SERVICES_WITHOUT_PERSON: [&str; 4] = [
+    "systemd-user",
+    "gdm-launch-environment",
+    "lightdm-greeter",
+    "sddm-greeter",
+];
+/// Classes of sessions in which no person works (`XDG_SESSION_CLASS`, pam_systemd(8)).
+const CLASSES_WITHOUT_PERSON: [&str; 5] =
+    ["greeter", "manager", "manager-early", "lock-screen", "none"];
 /// Longer ones are none of logind's: it takes the audit session's number or counts `c1`, `c2` ….
 const MAX_SESSION_ID: usize = 64;
+
+/// Whether somebody works in sessions of this PAM service.
+pub fn service_has_person(service: &str) -> bool {
+    !SERVICES_WITHOUT_PERSON.contains(&service)
+}
+
+/// Whether somebody works in sessions of this class.
+pub fn class_has_person(class: &str) -> bool {
+    !CLASSES_WITHOUT_PERSON.contains(&class)
+}
 
 /// Whether logind may call a session so.
 pub fn is_session_id(id: &str) -> bool {
