@@ -4,9 +4,8 @@
 //! `security/pam_ext.h` of Linux-PAM; they have been the same since 1.1.
 
 use crate::arguments::Arguments;
-use crate::session::{self, Handle, Host, Level};
+use crate::session::{self, Handle, Host, Layout, Level, Person};
 use berth_cgroups::{CgroupPath, Error, Hierarchy};
-use berth_common::{Gid, Uid};
 use berth_kernel::{cred, user};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
@@ -46,41 +45,51 @@ pub unsafe extern "C" fn pam_sm_open_session(
     argc: c_int,
     argv: *const *const c_char,
 ) -> c_int {
-    if handle.is_null() {
-        return PAM_SUCCESS;
-    }
-    let opened = guarded(|| {
-        // SAFETY: as this function's own contract says.
-        let words = unsafe { words(argc, argv) };
-        let arguments = Arguments::parse(words.iter().map(String::as_str));
-        session::open(
-            &mut Libpam { handle },
-            &Machine {
-                begin: Instant::now(),
-            },
-            &arguments,
-        );
-    });
-    if !opened {
-        let line = "session not delegated: an error in this module; please report it";
-        Libpam { handle }.log(Level::Warning, line);
-    }
+    // SAFETY: as this function's own contract says.
+    unsafe { run(handle, argc, argv, session::open) };
     PAM_SUCCESS
 }
 
-/// PAM calls this when a session closes. systemd removes the scope with all that is in it, and
-/// whether what still runs is killed is its policy, so there is nothing to do.
+/// PAM calls this when a session closes.
 ///
 /// # Safety
-/// None of the arguments is used.
+/// As for [`pam_sm_open_session`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pam_sm_close_session(
-    _handle: *mut PamHandle,
+    handle: *mut PamHandle,
     _flags: c_int,
-    _argc: c_int,
-    _argv: *const *const c_char,
+    argc: c_int,
+    argv: *const *const c_char,
 ) -> c_int {
+    // SAFETY: as this function's own contract says.
+    unsafe { run(handle, argc, argv, session::close) };
     PAM_SUCCESS
+}
+
+/// # Safety
+/// `handle` is PAM's or null, `argv` as in [`words`]; both outlive the call.
+unsafe fn run(
+    handle: *mut PamHandle,
+    argc: c_int,
+    argv: *const *const c_char,
+    body: fn(&mut Libpam, &Machine, &Arguments),
+) {
+    if handle.is_null() {
+        return;
+    }
+    let done = guarded(|| {
+        // SAFETY: as this function's own contract says.
+        let words = unsafe { words(argc, argv) };
+        let arguments = Arguments::parse(words.iter().map(String::as_str));
+        let machine = Machine {
+            begin: Instant::now(),
+        };
+        body(&mut Libpam { handle }, &machine, &arguments);
+    });
+    if !done {
+        let line = "session not delegated: an error in this module; please report it";
+        Libpam { handle }.log(Level::Warning, line);
+    }
 }
 
 /// Keeps a panic from unwinding into the host process and its message from that process's
@@ -145,10 +154,14 @@ impl Handle for Libpam {
         self.item(PAM_SERVICE)
     }
 
-    fn user(&mut self) -> Option<(Uid, Gid)> {
+    fn user(&mut self) -> Option<Person> {
         let name = self.item(PAM_USER)?;
         let user = user::User::by_name(&name).ok()??;
-        Some((user.uid, user.gid))
+        Some(Person {
+            name: user.name,
+            uid: user.uid,
+            gid: user.gid,
+        })
     }
 
     fn variable(&mut self, name: &str) -> Option<String> {
@@ -179,6 +192,10 @@ struct Machine {
 impl Host for Machine {
     fn is_root(&self) -> bool {
         cred::effective_uid().is_root()
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::Systemd
     }
 
     fn hierarchy(&self) -> Result<Hierarchy, Error> {

@@ -13,3 +13,4 @@ pub mod arguments;
 #[allow(unsafe_code)]
 mod ffi;
 pub mod session;
+mod systemd;

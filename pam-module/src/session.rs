@@ -1,9 +1,10 @@
-//! What happens when a session opens.
+//! What happens when a session opens and closes.
 #![forbid(unsafe_code)]
 
 use crate::arguments::Arguments;
-use berth_cgroups::session::{self, hand_over, is_session_id, session_owner};
-use berth_cgroups::{CgroupPath, Error, Hierarchy};
+use crate::systemd;
+use berth_cgroups::session::{class_has_person, is_session_id, service_has_person};
+use berth_cgroups::{CgroupPath, Controllers, Error, Hierarchy};
 use berth_common::{Gid, Uid};
 use std::fmt;
 use std::time::Duration;
@@ -12,13 +13,24 @@ use std::time::Duration;
 pub trait Handle {
     /// The service, as in `/etc/pam.d`.
     fn service(&mut self) -> Option<String>;
-    /// Uid and primary group of the user who logs in. Asks the name service, so it is called
-    /// once and only when everything that can be checked without it was.
-    fn user(&mut self) -> Option<(Uid, Gid)>;
+    /// The user who logs in. Asks the name service, so it is called once and only when
+    /// everything that can be checked without it was.
+    fn user(&mut self) -> Option<Person>;
     /// A variable of the environment that PAM collects for the session.
     fn variable(&mut self, name: &str) -> Option<String>;
     /// One line to syslog.
     fn log(&mut self, level: Level, line: &str);
+}
+
+/// A user as the user data base knows him.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Login name.
+    pub name: String,
+    /// User id.
+    pub uid: Uid,
+    /// Primary group.
+    pub gid: Gid,
 }
 
 /// Severity of a line.
@@ -34,12 +46,21 @@ pub enum Level {
 pub trait Host {
     /// Whether the process may do what follows.
     fn is_root(&self) -> bool;
+    /// Whose cgroups these are.
+    fn layout(&self) -> Layout;
     /// The mounted hierarchy.
     fn hierarchy(&self) -> Result<Hierarchy, Error>;
     /// The cgroup of the calling process.
     fn own_path(&self, hierarchy: &Hierarchy) -> Result<CgroupPath, Error>;
     /// Monotonic time since a fixed moment.
     fn now(&self) -> Duration;
+}
+
+/// Who makes the machine's cgroups and sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// systemd and its login manager.
+    Systemd,
 }
 
 /// Why a session stays as it is.
@@ -92,7 +113,7 @@ impl fmt::Display for Skip {
 
 /// Why a delegation was begun and not finished.
 #[derive(Debug)]
-enum Failure {
+pub(crate) enum Failure {
     Skip(Skip),
     Deadline(Duration),
     Cgroup(Error),
@@ -129,24 +150,34 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Controllers that could not be turned on, and why.
-type Refused = Vec<(String, Error)>;
+/// What was done.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// The cgroup that is the user's now.
+    pub path: CgroupPath,
+    /// What could not be had: controllers, limits. Each with its reason.
+    pub without: Vec<String>,
+}
+
+/// Controllers that could not be turned on, each with its reason.
+pub(crate) fn refused(controllers: &Controllers) -> Vec<String> {
+    let refused = controllers.refused.iter();
+    refused
+        .map(|(name, error)| format!("{name} ({error})"))
+        .collect()
+}
 
 /// Opens a session: delegates its cgroup if it is to be delegated. Never fails; says in one line
 /// of syslog what stood in the way.
 pub fn open(handle: &mut impl Handle, host: &impl Host, arguments: &Arguments) {
     let (mut level, mut text) = match delegate(handle, host, arguments) {
-        Ok((path, refused)) if refused.is_empty() => (Level::Debug, format!("delegated {path}")),
-        Ok((path, refused)) => {
-            let each = refused
-                .iter()
-                .map(|(name, error)| format!("{name} ({error})"));
-            let each = each.collect::<Vec<_>>().join(", ");
-            (
-                Level::Warning,
-                format!("delegated {path}, but without {each}"),
-            )
+        Ok(Done { path, without }) if without.is_empty() => {
+            (Level::Debug, format!("delegated {path}"))
         }
+        Ok(Done { path, without }) => (
+            Level::Warning,
+            format!("delegated {path}, but without {}", without.join(", ")),
+        ),
         Err(Failure::Skip(skip)) => (Level::Debug, format!("session left as it is: {skip}")),
         Err(failure) => (Level::Warning, format!("session not delegated: {failure}")),
     };
@@ -164,80 +195,89 @@ pub fn open(handle: &mut impl Handle, host: &impl Host, arguments: &Arguments) {
     }
 }
 
-/// The way of a login, top to bottom: everything that speaks against it, the user, the clock,
-/// the work.
+/// The way of a login, top to bottom: everything that speaks against it, the layout of the
+/// machine, and what is to be done in it.
 fn delegate(
     handle: &mut impl Handle,
     host: &impl Host,
     arguments: &Arguments,
-) -> Result<(CgroupPath, Refused), Failure> {
-    if !arguments.delegate {
-        return Err(Skip::SwitchedOff.into());
-    }
-    if !host.is_root() {
-        return Err(Skip::NotRoot.into());
-    }
-    if let Some(service) = handle
-        .service()
-        .filter(|name| !session::service_has_person(name))
-    {
-        return Err(Skip::Service(service).into());
-    }
-    let class = handle.variable("XDG_SESSION_CLASS");
-    if let Some(class) = class.filter(|name| !session::class_has_person(name)) {
-        return Err(Skip::Class(class).into());
-    }
-    let id = handle
-        .variable("XDG_SESSION_ID")
-        .filter(|id| is_session_id(id));
-    let id = id.ok_or(Skip::NoSession)?;
-
-    let hierarchy = host.hierarchy()?;
-    let path = host.own_path(&hierarchy)?;
-    let root = hierarchy.init_root();
-    let uid_in_path =
-        session_owner(&root, &path, &id).ok_or_else(|| Skip::OtherCgroup(path.clone()))?;
-    let (uid, gid) = handle
-        .user()
-        .filter(|(uid, _)| uid.is_person())
-        .ok_or(Skip::NoPerson)?;
-    if uid != uid_in_path {
-        return Err(Skip::OtherCgroup(path).into());
-    }
-
-    let clock = Clock {
-        host,
-        begin: host.now(),
-        limit: arguments.deadline,
-    };
-    let scope = hierarchy.open(&path)?;
-    clock.check()?;
-    if !scope.is_marked_delegated()? {
-        return Err(Skip::NotDelegated.into());
-    }
-    let owner = scope.owner()?.0;
-    if owner != uid.raw() && owner != Uid::ROOT.raw() {
-        return Err(Skip::ForeignScope(owner).into());
-    }
-    match hand_over(&scope, uid, gid, || clock.check().is_ok()) {
-        Ok(controllers) => Ok((path, controllers.refused)),
-        Err(Error::OutOfTime { .. }) => Err(Failure::Deadline(clock.limit)),
-        Err(error) => Err(error.into()),
+) -> Result<Done, Failure> {
+    check_caller(handle, host)?;
+    match host.layout() {
+        Layout::Systemd => systemd::open(handle, host, arguments),
     }
 }
 
-struct Clock<'a, H> {
+/// Closes a session: takes away what is empty and ours. Never fails and kills nothing.
+pub fn close(handle: &mut impl Handle, host: &impl Host, arguments: &Arguments) {
+    if let (Err(failure), true) = (clear_up(handle, host), arguments.debug) {
+        handle.log(Level::Debug, &format!("nothing done at close: {failure}"));
+    }
+}
+
+/// The way of a logout.
+fn clear_up(handle: &mut impl Handle, host: &impl Host) -> Result<(), Failure> {
+    check_caller(handle, host)?;
+    match host.layout() {
+        // systemd removes the scope with all that is in it, and whether what still runs is
+        // killed is its policy.
+        Layout::Systemd => Ok(()),
+    }
+}
+
+/// What can be told without asking who logs in.
+fn check_caller(handle: &mut impl Handle, host: &impl Host) -> Result<(), Failure> {
+    if !host.is_root() {
+        return Err(Skip::NotRoot.into());
+    }
+    if let Some(service) = handle.service().filter(|name| !service_has_person(name)) {
+        return Err(Skip::Service(service).into());
+    }
+    let class = handle.variable("XDG_SESSION_CLASS");
+    if let Some(class) = class.filter(|name| !class_has_person(name)) {
+        return Err(Skip::Class(class).into());
+    }
+    Ok(())
+}
+
+/// The user who logs in, if he is a person.
+pub(crate) fn person(handle: &mut impl Handle) -> Result<Person, Failure> {
+    let user = handle.user().filter(|user| user.uid.is_person());
+    user.ok_or_else(|| Skip::NoPerson.into())
+}
+
+/// The session that the login manager opened in this stack, if it did.
+pub(crate) fn session_id(handle: &mut impl Handle) -> Option<String> {
+    handle
+        .variable("XDG_SESSION_ID")
+        .filter(|id| is_session_id(id))
+}
+
+/// The time that a login may be kept.
+pub(crate) struct Clock<'a, H> {
     host: &'a H,
     begin: Duration,
     limit: Duration,
 }
 
-impl<H: Host> Clock<'_, H> {
-    fn check(&self) -> Result<(), Failure> {
+impl<'a, H: Host> Clock<'a, H> {
+    /// Starts it.
+    pub fn start(host: &'a H, limit: Duration) -> Self {
+        let begin = host.now();
+        Self { host, begin, limit }
+    }
+
+    /// To be asked before each step.
+    pub fn check(&self) -> Result<(), Failure> {
         if self.host.now().saturating_sub(self.begin) > self.limit {
-            Err(Failure::Deadline(self.limit))
+            Err(self.late())
         } else {
             Ok(())
         }
+    }
+
+    /// That it is over.
+    pub fn late(&self) -> Failure {
+        Failure::Deadline(self.limit)
     }
 }

@@ -5,7 +5,7 @@
 mod support;
 
 use pam_berth::arguments::Arguments;
-use pam_berth::session::open;
+use pam_berth::session::{close, open};
 use std::collections::BTreeMap;
 use support::{Machine, Script, alice};
 
@@ -94,7 +94,10 @@ fn the_host_process_stays_as_it_was() {
             ..Machine::with_session()
         };
         let before = state();
-        open(&mut make(), &machine, &Arguments::default());
+        let mut pam = make();
+        open(&mut pam, &machine, &Arguments::default());
+        assert_eq!(before, state());
+        close(&mut pam, &machine, &Arguments::default());
         assert_eq!(before, state());
         assert_eq!(machine.scope.is_owned_by(alice().0).unwrap(), delegated);
     }

@@ -4,14 +4,14 @@
 mod support;
 
 use berth_cgroups::{CgroupPath, DelegationSet};
-use berth_common::{Gid, Uid};
+use berth_common::Uid;
 use berth_kernel::fs;
 use pam_berth::arguments::Arguments;
 use pam_berth::session::{Level, open};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
-use support::{Machine, Script, alice};
+use support::{Machine, Script, alice, person};
 
 /// What in a cgroup's directory belongs to somebody else than root.
 fn given_away(path: &std::path::Path) -> Vec<String> {
@@ -79,7 +79,7 @@ fn a_scope_that_logind_delegated_itself_gets_its_leaf() {
 #[test]
 fn sessions_that_are_not_to_be_delegated_stay_as_they_are() {
     let machine = Machine::with_session();
-    let other = |uid| Some((Uid::new(uid).unwrap(), Gid::ROOT));
+    let other = |uid| Some(person("other", uid, 0));
     let cases = [
         (
             "systemd-user",

@@ -6,7 +6,7 @@ use berth_cgroups::testing::{Sleeper, Subtree};
 use berth_cgroups::{CgroupDir, CgroupPath, Error, Hierarchy};
 use berth_common::{Gid, Uid};
 use berth_kernel::fs;
-use pam_berth::session::{Handle, Host, Level};
+use pam_berth::session::{Handle, Host, Layout, Level, Person};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::os::fd::AsFd;
@@ -18,10 +18,18 @@ pub fn alice() -> (Uid, Gid) {
     (Uid::new(4242).unwrap(), Gid::new(4243).unwrap())
 }
 
+pub fn person(name: &str, uid: u32, gid: u32) -> Person {
+    Person {
+        name: name.to_owned(),
+        uid: Uid::new(uid).unwrap(),
+        gid: Gid::new(gid).unwrap(),
+    }
+}
+
 /// What PAM answers, and what was asked and said.
 pub struct Script {
     pub service: Option<String>,
-    pub user: Option<(Uid, Gid)>,
+    pub user: Option<Person>,
     pub variables: HashMap<String, String>,
     pub lines: Vec<(Level, String)>,
     pub user_asked: u32,
@@ -33,7 +41,7 @@ impl Script {
         let variables = [("XDG_SESSION_ID", "3"), ("XDG_SESSION_CLASS", "user")];
         Self {
             service: Some("sshd".to_owned()),
-            user: Some(alice()),
+            user: Some(person("alice", 4242, 4243)),
             variables: variables.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
             lines: Vec::new(),
             user_asked: 0,
@@ -56,9 +64,9 @@ impl Handle for Script {
         self.service.clone()
     }
 
-    fn user(&mut self) -> Option<(Uid, Gid)> {
+    fn user(&mut self) -> Option<Person> {
         self.user_asked += 1;
-        self.user
+        self.user.clone()
     }
 
     fn variable(&mut self, name: &str) -> Option<String> {
@@ -77,6 +85,7 @@ pub struct Machine {
     pub sleepers: Vec<Sleeper>,
     pub path: CgroupPath,
     pub root: bool,
+    pub layout: Layout,
     pub asked: Cell<u32>,
     /// From this question on the clock stands an hour later.
     pub late_from: u32,
@@ -97,6 +106,7 @@ impl Machine {
             sleepers,
             path,
             root: true,
+            layout: Layout::Systemd,
             asked,
             late_from,
         }
@@ -113,6 +123,10 @@ impl Machine {
 impl Host for Machine {
     fn is_root(&self) -> bool {
         self.root
+    }
+
+    fn layout(&self) -> Layout {
+        self.layout
     }
 
     fn hierarchy(&self) -> Result<Hierarchy, Error> {
