@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The Debian release of the test host.
+/// The Debian release that this needs to run on: its apt sources are where packages come from.
 pub const SUITE: &str = "bookworm";
 
 /// What makes and boots the test host.
@@ -77,8 +77,9 @@ pub fn is_root() -> Result<bool> {
     Ok(me.uid() == 0)
 }
 
-/// The lines of this machine's apt sources that are Debian's own, for [`SUITE`].
-pub fn debian_sources() -> Result<String> {
+/// The lines of this machine's apt sources that are Debian's own, for `suite`: those for
+/// [`SUITE`], whose mirrors have the other releases too.
+pub fn debian_sources(suite: &str) -> Result<String> {
     let dir = Path::new("/etc/apt/sources.list.d");
     let mut files = vec![Path::new("/etc/apt/sources.list").to_owned()];
     if let Ok(entries) = fs::read_dir(dir) {
@@ -105,7 +106,17 @@ pub fn debian_sources() -> Result<String> {
             dir.display()
         );
     }
+    let lines: Vec<_> = lines.iter().map(|line| for_suite(line, suite)).collect();
     Ok(lines.join("\n") + "\n")
+}
+
+/// The same source of another release.
+fn for_suite(line: &str, suite: &str) -> String {
+    let words = line.split(' ').map(|word| match word.strip_prefix(SUITE) {
+        Some(part @ ("" | "-updates" | "-security")) => format!("{suite}{part}"),
+        _ => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The machine's own settings for fetching packages (proxies, snapshots past their date).
@@ -269,6 +280,21 @@ mod tests {
             ]
         );
         assert_eq!(suite_of(&deb822_style(text)[1]), "bookworm-updates");
+    }
+
+    #[test]
+    fn the_next_release_comes_from_the_same_mirrors() {
+        assert_eq!(
+            for_suite(
+                "deb [signed-by=/bookworm] http://m.test/bookworm bookworm-security main",
+                "trixie"
+            ),
+            "deb [signed-by=/bookworm] http://m.test/bookworm trixie-security main"
+        );
+        assert_eq!(
+            for_suite("deb http://m.test bookworm main", "trixie"),
+            "deb http://m.test trixie main"
+        );
     }
 
     #[test]

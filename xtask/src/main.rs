@@ -8,6 +8,7 @@ mod hash;
 mod image;
 mod install;
 mod man;
+mod parallel;
 mod progress;
 mod test;
 mod workspace;
@@ -30,9 +31,9 @@ enum Task {
     Try(demo::Options),
     /// Makes the disk images of the test host where they are missing or stale
     Image {
-        /// Only the image without Berth
-        #[arg(long)]
-        stock: bool,
+        /// Which ones: stock, berth, trixie, …; all when none is named
+        #[arg(value_parser = image::by_name)]
+        names: Vec<berth_test_harness::Image>,
     },
     /// Builds Berth and installs it as packaging/manifest.toml says
     Install(install::Options),
@@ -77,11 +78,7 @@ fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let progress = Progress::new(&workspace.target.join("xtask-logs"))?;
     let done = match arguments.task {
         Task::Try(options) => demo::try_it(&workspace, &progress, &options),
-        Task::Image { stock: true } => image::make(&workspace, &progress, None),
-        Task::Image { stock: false } => {
-            let content = install::image_content(&workspace, &progress)?;
-            image::make(&workspace, &progress, Some(&content))
-        }
+        Task::Image { names } => make_images(&workspace, &progress, names),
         Task::Install(options) => install::install(&workspace, &progress, &options),
         Task::Test(options) => return Ok(test::test(&workspace, &progress, &options)),
         Task::Links { check: true } => say(checks::links::check(&workspace)),
@@ -92,6 +89,17 @@ fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Task::InstallInImage { tree } => install::install_in_image(&workspace, &tree),
     };
     done.map(|()| true)
+}
+
+fn make_images(
+    workspace: &Workspace,
+    progress: &Progress,
+    mut names: Vec<berth_test_harness::Image>,
+) -> anyhow::Result<()> {
+    if names.is_empty() {
+        names.extend(berth_test_harness::Image::ALL);
+    }
+    image::build_and_make(workspace, progress, &names)
 }
 
 fn say(answer: anyhow::Result<String>) -> anyhow::Result<()> {

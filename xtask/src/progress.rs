@@ -72,7 +72,7 @@ impl Progress {
                 {
                     let seconds = begin.elapsed().as_secs();
                     if self.live {
-                        eprint!("\r{} {title} … {seconds} s", self.clock());
+                        eprint!("\r\x1b[K{} {title} … {seconds} s", self.clock());
                     } else {
                         self.say(&format!("{title} … {seconds} s"));
                     }

@@ -5,39 +5,6 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// A disk image that `cargo xtask image` makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Image {
-    /// Debian 12 with users alice and bob, and Berth installed.
-    Berth,
-    /// The same without Berth: what a test compares with or installs on.
-    Stock,
-}
-
-impl Image {
-    /// Every image.
-    pub const ALL: [Self; 2] = [Self::Stock, Self::Berth];
-
-    /// The name of its directory.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Berth => "berth",
-            Self::Stock => "stock",
-        }
-    }
-
-    /// Where its files (`disk.img`, `key`) are.
-    pub(crate) fn dir(self) -> Result<PathBuf> {
-        let link = images_dir()?.join(self.name());
-        link.canonicalize().with_context(|| {
-            format!(
-                "no test image {}: make it with `cargo xtask image`",
-                link.display()
-            )
-        })
-    }
-}
-
 /// Cargo's target directory, as the running program's own path tells it.
 pub fn target_dir() -> Result<PathBuf> {
     let program = std::env::current_exe().context("cannot find the running program's path")?;

@@ -52,8 +52,8 @@ pub(crate) struct Machine {
 }
 
 impl Guest {
-    /// Turns the power on.
-    pub(crate) fn start(machine: &Machine) -> Result<Self> {
+    /// Turns the power on; `more` goes to the kernel's command line too.
+    pub(crate) fn start(machine: &Machine, more: &[&str]) -> Result<Self> {
         check_prerequisites()?;
         // Where the kernel of an earlier boot has left its pid, which means nothing by now.
         drop(fs::remove_dir_all(machine.dir.join("guest")));
@@ -73,11 +73,8 @@ impl Guest {
             .args([&memory, &disk, "root=/dev/ubda", "rw", "noreboot"])
             .args(["umid=guest", "uml_dir=./", "eth0=tuntap,tap0"])
             .args(["con=null", "con0=null,fd:1", "ssl=null", "ssl0=null,fd:4"])
-            .args([
-                "init=/lib/systemd/systemd",
-                "lsm=yama,apparmor",
-                "apparmor=1",
-            ])
+            .args(["init=/sbin/init", "lsm=yama,apparmor", "apparmor=1"])
+            .args(more)
             .args(&machine.arguments)
             .current_dir(&machine.dir)
             .env("TMPDIR", memory_dir(machine))

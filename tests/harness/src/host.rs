@@ -1,8 +1,9 @@
 //! A host: a disk that lasts, and a kernel that runs on it now and then.
 
 use crate::command::Output;
-use crate::dirs::{self, Image, Slot};
+use crate::dirs::{self, Slot};
 use crate::guest::{Guest, Machine};
+use crate::image::{Cgroups, Image, Init};
 use crate::ssh::{Connection, Login, Port};
 use anyhow::{Context, Result, anyhow, bail};
 use std::fs;
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-/// From power on to the end of systemd's boot. A boot takes 8 to 20 s where nothing else runs.
+/// From power on to the end of the boot. A boot takes 8 to 20 s where nothing else runs.
 const BOOT_LIMIT: Duration = Duration::from_secs(180);
 /// For a login.
 const LOGIN_LIMIT: Duration = Duration::from_secs(60);
@@ -24,6 +25,8 @@ const SLOT_LIMIT: Duration = Duration::from_secs(1800);
 #[derive(Debug)]
 pub struct Host {
     machine: Machine,
+    image: Image,
+    cgroups: Mutex<Cgroups>,
     key: PathBuf,
     running: Mutex<Option<Running>>,
     logins: AtomicUsize,
@@ -42,6 +45,8 @@ struct Running {
 pub struct HostOptions {
     /// Memory in MiB.
     pub memory: u32,
+    /// How control groups are mounted.
+    pub cgroups: Cgroups,
     /// More words for the kernel's command line.
     pub arguments: Vec<String>,
     /// The name of its directory below `target/booted`; by default the running test's.
@@ -52,6 +57,7 @@ impl Default for HostOptions {
     fn default() -> Self {
         Self {
             memory: 1024,
+            cgroups: Cgroups::V2,
             arguments: Vec::new(),
             name: None,
         }
@@ -59,25 +65,27 @@ impl Default for HostOptions {
 }
 
 impl Host {
-    /// Boots a fresh copy of `image` and waits until systemd says that the boot is over.
+    /// Boots a fresh copy of `image` and waits until its init says that the boot is over.
     pub fn boot(image: Image) -> Result<Self> {
         Self::boot_with(image, HostOptions::default())
     }
 
     /// The same with other options.
     pub fn boot_with(image: Image, options: HostOptions) -> Result<Self> {
-        let image = image.dir()?;
+        let files = image.dir()?;
         let slot = Slot::wait(SLOT_LIMIT)?;
         let dir = dirs::fresh_run_dir(options.name.as_deref())?;
         let machine = Machine {
             dir,
-            base: image.join("disk.img"),
+            base: files.join("disk.img"),
             memory: options.memory,
             arguments: options.arguments,
         };
         let host = Self {
             machine,
-            key: image.join("key"),
+            image,
+            cgroups: Mutex::new(options.cgroups),
+            key: files.join("key"),
             running: Mutex::new(None),
             logins: AtomicUsize::new(0),
             slot: Mutex::new(Some(slot)),
@@ -92,13 +100,13 @@ impl Host {
         if running.is_some() {
             bail!("the host is on already");
         }
-        let guest = Guest::start(&self.machine)?;
+        let cgroups = *self.cgroups.lock().map_err(|_| panicked())?;
+        let guest = Guest::start(&self.machine, self.image.cgroup_arguments(cgroups))?;
         let who = ("root", Port::Root);
         let dir = &self.machine.dir;
         let root = Connection::open(guest.namespaces(), dir, &self.key, who, "root", BOOT_LIMIT)
             .with_context(|| format!("the host did not boot\n{}", self.console_tail()))?;
-        // Degraded counts as booted here; what failed is for the test to ask.
-        root.run("systemctl is-system-running --wait", "", BOOT_LIMIT)?;
+        root.run(self.init().booted, "", BOOT_LIMIT)?;
         *running = Some(Running {
             root: Arc::new(root),
             guest,
@@ -174,13 +182,19 @@ impl Host {
 
     /// Shuts down in order and boots again on the same disk.
     pub fn reboot(&self) -> Result<()> {
-        self.shut_down("systemctl reboot")?;
+        self.shut_down(self.init().reboot)?;
         self.boot_again()
+    }
+
+    /// The same, with control groups mounted in another way from now on.
+    pub fn reboot_with(&self, cgroups: Cgroups) -> Result<()> {
+        *self.cgroups.lock().map_err(|_| panicked())? = cgroups;
+        self.reboot()
     }
 
     /// Shuts down in order.
     pub fn poweroff(&self) -> Result<()> {
-        self.shut_down("systemctl poweroff")
+        self.shut_down(self.init().poweroff)
     }
 
     /// Kills the kernel at once. [`Host::boot_again`] boots what is on the disk then.
@@ -189,10 +203,9 @@ impl Host {
         running.guest.power_cut()
     }
 
-    /// The journal of the current boot.
+    /// The journal of the current boot; without systemd, what went to syslog.
     pub fn journal(&self) -> Result<String> {
-        self.root("journalctl --boot --no-pager --output=short-monotonic")?
-            .ok()
+        self.root(self.init().journal)?.ok()
     }
 
     /// Everything that the console and the journal have shown since the first boot, for looking
@@ -230,9 +243,11 @@ impl Host {
     }
 
     fn lock(&self) -> Result<MutexGuard<'_, Option<Running>>> {
-        self.running
-            .lock()
-            .map_err(|_| anyhow!("another test of this host panicked"))
+        self.running.lock().map_err(|_| panicked())
+    }
+
+    fn init(&self) -> &'static Init {
+        self.image.init()
     }
 
     fn console_tail(&self) -> String {
@@ -251,12 +266,16 @@ impl Host {
 
     /// Leaves the journal beside the console's log; returns its path.
     pub fn keep_journal(&self) -> Result<String> {
-        let journal = self.root_for("journalctl --no-pager", Duration::from_secs(20))?;
+        let journal = self.root_for(self.init().journal_of_all_boots, Duration::from_secs(20))?;
         let path = self.machine.dir.join("journal.txt");
         fs::write(&path, journal.stdout)
             .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path.display().to_string())
     }
+}
+
+fn panicked() -> anyhow::Error {
+    anyhow!("another test of this host panicked")
 }
 
 impl Drop for Host {
@@ -288,19 +307,13 @@ impl Drop for Host {
 /// One host for all tests of a program, booted by the first that asks. Tests that share it must
 /// not mind each other: own container names, no reboot.
 pub fn shared(image: Image) -> Result<&'static Host> {
-    static STOCK: OnceLock<std::result::Result<Host, String>> = OnceLock::new();
-    static BERTH: OnceLock<std::result::Result<Host, String>> = OnceLock::new();
-    let place = match image {
-        Image::Stock => &STOCK,
-        Image::Berth => &BERTH,
-    };
-    let host = place.get_or_init(|| {
+    type Place = OnceLock<std::result::Result<Host, String>>;
+    static PLACES: [Place; Image::ALL.len()] = [const { Place::new() }; Image::ALL.len()];
+    let host = PLACES[image as usize].get_or_init(|| {
         let name = std::env::current_exe().ok().and_then(|exe| {
             let stem = exe.file_stem()?.to_string_lossy().into_owned();
-            Some(format!(
-                "{}-shared",
-                stem.rsplit_once('-').map_or(&*stem, |(name, _)| name)
-            ))
+            let program = stem.rsplit_once('-').map_or(&*stem, |(name, _)| name);
+            Some(format!("{program}-shared-{}", image.name()))
         });
         Host::boot_with(
             image,

@@ -24,13 +24,15 @@ mod command;
 mod dirs;
 mod guest;
 mod host;
+mod image;
 mod pty;
 mod ssh;
 
 pub use command::{Output, run};
-pub use dirs::{Image, images_dir, target_dir};
+pub use dirs::{images_dir, target_dir};
 pub use guest::{GUEST_ADDRESS, MACHINE_ADDRESS};
 pub use host::{Host, HostOptions, shared};
+pub use image::{Cgroups, Image};
 pub use pty::Pty;
 pub use ssh::Login;
 

@@ -50,7 +50,7 @@ pub fn try_it(workspace: &Workspace, progress: &Progress, options: &Options) -> 
         true => install::built_image_content(workspace)?,
         false => install::image_content(workspace, progress)?,
     };
-    image::make(workspace, progress, Some(&content))?;
+    image::make(workspace, progress, &[Image::Berth], Some(&content))?;
     let name = Some("try".to_owned());
     let host = progress.during("booting the test host", || {
         Host::boot_with(

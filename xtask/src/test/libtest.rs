@@ -19,7 +19,7 @@ pub struct Program {
     pub name: String,
     path: PathBuf,
     /// The package's directory, where its tests run.
-    dir: PathBuf,
+    pub dir: PathBuf,
 }
 
 /// How one test ended.

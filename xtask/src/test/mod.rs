@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that can fail.
 
+mod images;
 mod libtest;
 mod promises;
 
@@ -8,6 +9,7 @@ use crate::checks::{licences, links};
 use crate::image;
 use crate::install;
 use crate::man;
+use crate::parallel::side_by_side;
 use crate::progress::Progress;
 use crate::workspace::Workspace;
 use anyhow::{Result, anyhow, bail};
@@ -100,8 +102,7 @@ fn everything(
     }
     let booted = with_matches(booted, filter)?;
     if !booted.is_empty() {
-        let content = install::image_content(workspace, progress)?;
-        image::make(workspace, progress, Some(&content))?;
+        image::build_and_make(workspace, progress, &images::of(&booted, filter)?)?;
         run_all(progress, &booted, filter, tally)?;
     }
     if filter.is_none() {
@@ -162,28 +163,14 @@ fn run_all(
     filter: Option<&str>,
     tally: &mut Tally,
 ) -> Result<()> {
-    let waiting = Mutex::new(programs.iter());
     let tally = Mutex::new(tally);
-    let worker = || -> Result<()> {
-        loop {
-            let poisoned = || anyhow!("another worker panicked");
-            let Some(program) = waiting.lock().map_err(|_| poisoned())?.next() else {
-                return Ok(());
-            };
-            let report = program.run(filter, PROGRAM_LIMIT)?;
-            let name = format!("{} {}", program.package, program.name);
-            tally
-                .lock()
-                .map_err(|_| poisoned())?
-                .take(progress, &name, report)?;
-        }
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..SIDE_BY_SIDE).map(|_| scope.spawn(worker)).collect();
-        for worker in workers {
-            worker.join().map_err(|_| anyhow!("a worker panicked"))??;
-        }
-        Ok(())
+    side_by_side(SIDE_BY_SIDE, programs, |program| {
+        let report = program.run(filter, PROGRAM_LIMIT)?;
+        let name = format!("{} {}", program.package, program.name);
+        tally
+            .lock()
+            .map_err(|_| anyhow!("another worker panicked"))?
+            .take(progress, &name, report)
     })
 }
 
