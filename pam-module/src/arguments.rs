@@ -1,6 +1,7 @@
 //! The module's arguments in a PAM configuration line.
 #![forbid(unsafe_code)]
 
+use berth_cgroups::CONTROLLERS;
 use std::time::Duration;
 
 /// What the administrator wants.
@@ -11,6 +12,9 @@ pub struct Arguments {
     /// `deadline=MILLISECONDS`: no step is begun later than this after the user was known;
     /// 1 to 10000.
     pub deadline: Duration,
+    /// `controllers=NAME,NAME…`: which controllers reach users' cgroups where the module makes
+    /// these itself; on systemd hosts `Delegate=` of the units decides.
+    pub controllers: Vec<String>,
     /// `debug`: tell syslog also why nothing was done, or that all was.
     pub debug: bool,
     /// What was not understood.
@@ -24,6 +28,7 @@ impl Default for Arguments {
             // Moving a process takes 5 to 8 ms on an idle machine with several processors, since
             // the kernel waits for each of them, and many times that on one that is overloaded.
             deadline: Duration::from_millis(500),
+            controllers: CONTROLLERS.map(str::to_owned).into(),
             debug: false,
             unknown: Vec::new(),
         }
@@ -47,12 +52,22 @@ impl Arguments {
                 Some(("deadline", text)) if milliseconds(text).is_some() => {
                     arguments.deadline = Duration::from_millis(milliseconds(text).unwrap_or(MOST));
                 }
+                Some(("controllers", list)) if is_list(list) => {
+                    arguments.controllers = list.split(',').map(str::to_owned).collect();
+                }
                 None if word == "debug" => arguments.debug = true,
                 _ => arguments.unknown.push(word.chars().take(SHOWN).collect()),
             }
         }
         arguments
     }
+}
+
+/// Names of controllers with commas between them.
+fn is_list(text: &str) -> bool {
+    let name =
+        |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    text.len() <= 256 && text.split(',').all(name)
 }
 
 #[cfg(test)]
@@ -68,6 +83,8 @@ mod tests {
             (false, Duration::from_millis(20), true)
         );
         assert!(Arguments::parse(["session=none", "session=delegate"]).delegate);
+        let some = Arguments::parse(["controllers=memory,pids"]);
+        assert_eq!(some.controllers, ["memory", "pids"]);
     }
 
     #[test]
@@ -80,6 +97,10 @@ mod tests {
             "deadline=1s",
             "deadline=-1",
             "debug=1",
+            "controllers=",
+            "controllers=memory,",
+            "controllers=+memory",
+            "controllers=../x",
             "",
             "=",
             "whatever",

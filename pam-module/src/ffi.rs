@@ -1,17 +1,16 @@
-//! The C side: the two functions that PAM calls, and the four of libpam that they need.
+//! The C side: the two functions that PAM calls, and those of libpam that they need.
 //!
 //! Declarations after `security/pam_appl.h`, `security/pam_modules.h` and
 //! `security/pam_ext.h` of Linux-PAM; they have been the same since 1.1.
 
 use crate::arguments::Arguments;
-use crate::session::{self, Handle, Host, Layout, Level, Person};
-use berth_cgroups::{CgroupPath, Error, Hierarchy};
-use berth_kernel::{cred, user};
+use crate::machine::Machine;
+use crate::session::{self, Handle, Level, Person, Record};
+use berth_kernel::user;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
-use std::time::{Duration, Instant};
 
 const PAM_SUCCESS: c_int = 0;
 const PAM_SERVICE: c_int = 1;
@@ -28,8 +27,22 @@ pub struct PamHandle {
 unsafe extern "C" {
     fn pam_get_item(handle: *const PamHandle, item: c_int, value: *mut *const c_void) -> c_int;
     fn pam_getenv(handle: *mut PamHandle, name: *const c_char) -> *const c_char;
+    fn pam_set_data(
+        handle: *mut PamHandle,
+        name: *const c_char,
+        data: *mut c_void,
+        cleanup: Option<unsafe extern "C" fn(*mut PamHandle, *mut c_void, c_int)>,
+    ) -> c_int;
+    fn pam_get_data(
+        handle: *const PamHandle,
+        name: *const c_char,
+        data: *mut *const c_void,
+    ) -> c_int;
     fn pam_syslog(handle: *const PamHandle, priority: c_int, format: *const c_char, ...);
 }
+
+/// Under which the handle keeps a [`Record`] from a session's opening to its end.
+const RECORD: &CStr = c"pam_berth.record";
 
 /// Arguments beyond this many are not looked at.
 const MAX_ARGUMENTS: usize = 64;
@@ -81,10 +94,7 @@ unsafe fn run(
         // SAFETY: as this function's own contract says.
         let words = unsafe { words(argc, argv) };
         let arguments = Arguments::parse(words.iter().map(String::as_str));
-        let machine = Machine {
-            begin: Instant::now(),
-        };
-        body(&mut Libpam { handle }, &machine, &arguments);
+        body(&mut Libpam { handle }, &Machine::new(), &arguments);
     });
     if !done {
         let line = "session not delegated: an error in this module; please report it";
@@ -149,6 +159,15 @@ impl Libpam {
     }
 }
 
+/// Called by libpam with what [`Libpam::remember`] gave it.
+///
+/// # Safety
+/// `data` is that pointer, and nobody uses it afterwards.
+unsafe extern "C" fn forget(_handle: *mut PamHandle, data: *mut c_void, _status: c_int) {
+    // SAFETY: as this function's own contract says.
+    guarded(|| drop(unsafe { Box::from_raw(data.cast::<Record>()) }));
+}
+
 impl Handle for Libpam {
     fn service(&mut self) -> Option<String> {
         self.item(PAM_SERVICE)
@@ -171,6 +190,31 @@ impl Handle for Libpam {
         unsafe { string(pam_getenv(self.handle, name.as_ptr())) }
     }
 
+    fn remember(&mut self, record: Record) {
+        let data = Box::into_raw(Box::new(record));
+        // SAFETY: the handle is valid, the name a string. libpam keeps the pointer until it calls
+        // `forget` with it: at the handle's end, before modules are unloaded, or when the same
+        // name is set again.
+        let result =
+            unsafe { pam_set_data(self.handle, RECORD.as_ptr(), data.cast(), Some(forget)) };
+        if result != PAM_SUCCESS {
+            // SAFETY: libpam did not take it, so it is still this function's, from `into_raw`.
+            drop(unsafe { Box::from_raw(data) });
+        }
+    }
+
+    fn recall(&mut self) -> Option<Record> {
+        let mut data = std::ptr::null();
+        // SAFETY: the handle is valid; libpam stores a pointer that was set under this name.
+        let result = unsafe { pam_get_data(self.handle, RECORD.as_ptr(), &mut data) };
+        if result != PAM_SUCCESS || data.is_null() {
+            return None;
+        }
+        // SAFETY: only `remember` sets data of this name, and it lives in the handle; nobody
+        // changes it while this borrow lasts.
+        Some(unsafe { &*data.cast::<Record>() }.clone())
+    }
+
     fn log(&mut self, level: Level, line: &str) {
         let priority = match level {
             Level::Warning => libc::LOG_WARNING,
@@ -181,33 +225,6 @@ impl Handle for Libpam {
         };
         // SAFETY: the format takes one string, which lives until the call returns.
         unsafe { pam_syslog(self.handle, priority, c"%s".as_ptr(), line.as_ptr()) };
-    }
-}
-
-/// The machine itself.
-struct Machine {
-    begin: Instant,
-}
-
-impl Host for Machine {
-    fn is_root(&self) -> bool {
-        cred::effective_uid().is_root()
-    }
-
-    fn layout(&self) -> Layout {
-        Layout::Systemd
-    }
-
-    fn hierarchy(&self) -> Result<Hierarchy, Error> {
-        Hierarchy::detect()
-    }
-
-    fn own_path(&self, hierarchy: &Hierarchy) -> Result<CgroupPath, Error> {
-        hierarchy.path_of_self()
-    }
-
-    fn now(&self) -> Duration {
-        self.begin.elapsed()
     }
 }
 

@@ -10,7 +10,11 @@
 #![deny(unsafe_code)]
 
 pub mod arguments;
+mod elogind;
 #[allow(unsafe_code)]
 mod ffi;
+mod limits;
+mod machine;
+mod own_tree;
 pub mod session;
 mod systemd;

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::arguments::Arguments;
-use crate::systemd;
+use crate::{elogind, own_tree, systemd};
 use berth_cgroups::session::{class_has_person, is_session_id, service_has_person};
 use berth_cgroups::{CgroupPath, Controllers, Error, Hierarchy};
 use berth_common::{Gid, Uid};
@@ -18,6 +18,10 @@ pub trait Handle {
     fn user(&mut self) -> Option<Person>;
     /// A variable of the environment that PAM collects for the session.
     fn variable(&mut self, name: &str) -> Option<String>;
+    /// Keeps something for the end of the session.
+    fn remember(&mut self, record: Record);
+    /// What was kept when the session opened, if it was this process that opened it.
+    fn recall(&mut self) -> Option<Record>;
     /// One line to syslog.
     fn log(&mut self, level: Level, line: &str);
 }
@@ -31,6 +35,15 @@ pub struct Person {
     pub uid: Uid,
     /// Primary group.
     pub gid: Gid,
+}
+
+/// What the end of a session needs to know of its beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Who logged in.
+    pub user: Person,
+    /// Where the process was that opened the session.
+    pub origin: CgroupPath,
 }
 
 /// Severity of a line.
@@ -52,6 +65,19 @@ pub trait Host {
     fn hierarchy(&self) -> Result<Hierarchy, Error>;
     /// The cgroup of the calling process.
     fn own_path(&self, hierarchy: &Hierarchy) -> Result<CgroupPath, Error>;
+    /// The calling process.
+    fn process(&self) -> i32;
+    /// Whose session this is, as elogind wrote it down.
+    fn session_user(&self, id: &str) -> Option<Uid>;
+    /// The files of `limits.d` with their names, in the order in which they count, and what is
+    /// wrong with those that cannot be read.
+    fn limit_files(&self) -> (Vec<(String, String)>, Vec<String>);
+    /// The text of `/etc/group`; empty if it cannot be read.
+    fn group_file(&self) -> String;
+    /// Whether the user's containers start at boot.
+    fn starts_at_boot(&self, user: &Person) -> bool;
+    /// Seconds since the epoch.
+    fn time(&self) -> i64;
     /// Monotonic time since a fixed moment.
     fn now(&self) -> Duration;
 }
@@ -61,6 +87,10 @@ pub trait Host {
 pub enum Layout {
     /// systemd and its login manager.
     Systemd,
+    /// Any init system, and elogind for the sessions.
+    Elogind,
+    /// Any init system, and nobody else: the tree of users is this module's own.
+    Own,
 }
 
 /// Why a session stays as it is.
@@ -205,23 +235,30 @@ fn delegate(
     check_caller(handle, host)?;
     match host.layout() {
         Layout::Systemd => systemd::open(handle, host, arguments),
+        Layout::Elogind => elogind::open(handle, host, arguments),
+        Layout::Own => own_tree::open(handle, host, arguments),
     }
 }
 
 /// Closes a session: takes away what is empty and ours. Never fails and kills nothing.
 pub fn close(handle: &mut impl Handle, host: &impl Host, arguments: &Arguments) {
-    if let (Err(failure), true) = (clear_up(handle, host), arguments.debug) {
+    if let (Err(failure), true) = (clear_up(handle, host, arguments), arguments.debug) {
         handle.log(Level::Debug, &format!("nothing done at close: {failure}"));
     }
 }
 
 /// The way of a logout.
-fn clear_up(handle: &mut impl Handle, host: &impl Host) -> Result<(), Failure> {
+fn clear_up(
+    handle: &mut impl Handle,
+    host: &impl Host,
+    arguments: &Arguments,
+) -> Result<(), Failure> {
     check_caller(handle, host)?;
     match host.layout() {
         // systemd removes the scope with all that is in it, and whether what still runs is
         // killed is its policy.
         Layout::Systemd => Ok(()),
+        Layout::Elogind | Layout::Own => own_tree::close(handle, host, arguments),
     }
 }
 
@@ -273,6 +310,14 @@ impl<'a, H: Host> Clock<'a, H> {
             Err(self.late())
         } else {
             Ok(())
+        }
+    }
+
+    /// Takes the end of the time for what it is.
+    pub fn heed<T>(&self, result: Result<T, Error>) -> Result<T, Failure> {
+        match result {
+            Err(Error::OutOfTime { .. }) => Err(self.late()),
+            other => Ok(other?),
         }
     }
 

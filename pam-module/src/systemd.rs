@@ -4,7 +4,6 @@
 
 use crate::arguments::Arguments;
 use crate::session::{Clock, Done, Failure, Handle, Host, Skip, person, refused, session_id};
-use berth_cgroups::Error;
 use berth_cgroups::session::{hand_over, session_owner};
 use berth_common::Uid;
 
@@ -38,11 +37,8 @@ pub(crate) fn open(
     if owner != user.uid.raw() && owner != Uid::ROOT.raw() {
         return Err(Skip::ForeignScope(owner).into());
     }
-    let go_on = || clock.check().is_ok();
-    let controllers = match hand_over(&scope, user.uid, user.gid, go_on) {
-        Err(Error::OutOfTime { .. }) => return Err(clock.late()),
-        done => done?,
-    };
+    let handed = hand_over(&scope, user.uid, user.gid, || clock.check().is_ok());
+    let controllers = clock.heed(handed)?;
     let without = refused(&controllers);
     Ok(Done { path, without })
 }

@@ -43,6 +43,29 @@ struct Outcome {
 /// The namespaces have a `/etc/passwd` with alice, a PAM service `berth-test`, and a process 1
 /// in the test's own `init.scope`, so that the subtree passes for the machine's whole hierarchy.
 fn pamtester(tree: &Subtree, start: &CgroupDir, user: &str, arguments: &str) -> Outcome {
+    pamtester_with(Layout::Systemd, tree, start, user, arguments)
+}
+
+/// What rules the machine that the namespaces pretend to be.
+#[derive(Clone, Copy)]
+enum Layout {
+    Systemd,
+    Elogind,
+    Own,
+}
+
+fn pamtester_with(
+    layout: Layout,
+    tree: &Subtree,
+    start: &CgroupDir,
+    user: &str,
+    arguments: &str,
+) -> Outcome {
+    let (run, session) = match layout {
+        Layout::Systemd => ("/run/systemd/system", "3"),
+        Layout::Elogind => ("/run/systemd/seats /run/systemd/sessions", "3"),
+        Layout::Own => ("/run/nothing", ""),
+    };
     let directory = std::env::temp_dir().join(format!(
         "{}-{user}",
         tree.top().path().file_name().unwrap().to_str().unwrap()
@@ -68,12 +91,15 @@ fn pamtester(tree: &Subtree, start: &CgroupDir, user: &str, arguments: &str) -> 
         echo "session required $MODULE $ARGUMENTS" >> /etc/pam.d/berth-test
         echo "session optional pam_exec.so log=$DIR/cgroup quiet /bin/cat /proc/self/cgroup" \
             >> /etc/pam.d/berth-test
+        mount -t tmpfs none /run
+        mkdir -p $RUN
+        [ ! -d /run/systemd/sessions ] || echo UID=4242 > /run/systemd/sessions/3
         mount -t tmpfs none /dev
         mknod -m 666 /dev/null c 1 3
         : > /dev/log
         mount --bind "$DIR/log" /dev/log
         umask 077
-        sh -c 'echo 0 > "$START/cgroup.procs"; exec pamtester -E XDG_SESSION_ID=3 \
+        sh -c 'echo 0 > "$START/cgroup.procs"; exec pamtester -E "XDG_SESSION_ID=$SESSION" \
             berth-test "$USER" open_session close_session' < /dev/null
     "#;
     let output = Command::new("unshare")
@@ -91,6 +117,8 @@ fn pamtester(tree: &Subtree, start: &CgroupDir, user: &str, arguments: &str) -> 
         .env("DIR", directory)
         .env("MODULE", &installed)
         .env("ARGUMENTS", arguments)
+        .env("RUN", run)
+        .env("SESSION", session)
         .env("USER", user)
         .output()
         .expect("unshare can be started");
@@ -176,6 +204,42 @@ fn what_goes_wrong_is_one_line_of_syslog_and_the_login_goes_on() {
         assert!(line.contains(part), "{part}: {line}");
     }
     assert_eq!(scope.owner().unwrap(), (0, 0));
+}
+
+#[test]
+fn without_systemd_a_login_through_libpam_has_its_own_tree_and_leaves_nothing() {
+    let tree = Subtree::new();
+    let daemon = tree.make("openrc.sshd");
+    let outcome = pamtester_with(Layout::Own, &tree, &daemon, "alice", "debug");
+    assert!(outcome.success, "{}", outcome.output);
+    assert!(
+        outcome.cgroup.ends_with("/berth/user-4242/init.scope"),
+        "{}",
+        outcome.cgroup
+    );
+    let [line] = &outcome.log[..] else {
+        panic!("one line expected: {:?}", outcome.log);
+    };
+    assert!(line.contains("delegated /"), "{line}");
+    let left = tree.top().child("berth").unwrap().children().unwrap();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn with_elogind_a_login_through_libpam_stays_in_its_session() {
+    let tree = Subtree::new();
+    let session = tree.make("3");
+    let outcome = pamtester_with(Layout::Elogind, &tree, &session, "alice", "");
+    assert!(outcome.success, "{}", outcome.output);
+    assert_eq!(outcome.log, [""; 0]);
+    assert!(
+        outcome.cgroup.ends_with("/3/init.scope"),
+        "{}",
+        outcome.cgroup
+    );
+    assert_eq!(session.owner().unwrap(), (4242, 4243));
+    let left = tree.top().child("berth").unwrap().children().unwrap();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 /// What the module could do to its host process it would have to import.

@@ -1,7 +1,7 @@
 //! The cgroup that belongs to a user, and its leaf.
 
 use crate::dir::Controllers;
-use crate::{CgroupDir, CgroupPath, Error, Hierarchy, Result};
+use crate::{CgroupDir, CgroupPath, Error, Hierarchy, OwnTree, Result};
 use berth_common::{Uid, cgroup, unit};
 use berth_kernel::cred;
 
@@ -19,7 +19,8 @@ impl DelegatedBase {
     ///
     /// Going up from the caller's cgroup as long as the cgroup is the effective user's, it is
     /// the first one that systemd marked as delegated. Without any mark (no systemd, or one
-    /// before 251) it is the topmost. The cgroup of the user's service manager (`user@…`) is
+    /// before 251) it is the topmost, or what elogind has delegated in it
+    /// (`DelegateSessionCgroups=`) for a caller in that session. The cgroup of the user's service manager (`user@…`) is
     /// never taken: it is the user's, but its inside is that manager's business. Root owns
     /// nearly every cgroup, so for root only a marked one counts.
     pub fn of_caller(hierarchy: &Hierarchy) -> Result<Option<Self>> {
@@ -28,7 +29,8 @@ impl DelegatedBase {
 
     /// As [`Self::of_caller`] for a process in `path` whose effective user is `uid`.
     pub fn around(hierarchy: &Hierarchy, path: CgroupPath, uid: Uid) -> Result<Option<Self>> {
-        let mut topmost = None;
+        let mut topmost: Option<Self> = None;
+        let mut below_topmost = None;
         let mut here = Some(path);
         while let Some(path) = here {
             let dir = match hierarchy.open(&path) {
@@ -52,10 +54,29 @@ impl DelegatedBase {
             if marked {
                 return Ok(Some(base));
             }
-            topmost = Some(base);
+            below_topmost = topmost.replace(base).map(|base| base.path);
             here = parent;
         }
-        Ok(topmost.filter(|_| !uid.is_root()))
+        let topmost = topmost.filter(|_| !uid.is_root());
+        let Some(session) = &topmost else {
+            return Ok(None);
+        };
+        let in_layout = below_topmost.is_some_and(|path| {
+            [cgroup::ELOGIND_LEAF, cgroup::ELOGIND_DELEGATED]
+                .iter()
+                .any(|name| path.name().is_some_and(|own| own == *name))
+        });
+        // Containers may have these names, too, but then there is our leaf beside them.
+        if in_layout
+            && session.dir.child(cgroup::LEAF).is_err()
+            && session.dir.child(cgroup::ELOGIND_LEAF).is_ok()
+            && let Ok(dir) = session.dir.child(cgroup::ELOGIND_DELEGATED)
+            && dir.is_owned_by(uid)?
+        {
+            let path = session.path.child(cgroup::ELOGIND_DELEGATED)?;
+            return Ok(Some(Self { dir, path }));
+        }
+        Ok(topmost)
     }
 
     /// The user's lasting delegated cgroup, if it is there and his.
@@ -129,7 +150,7 @@ pub fn lasting_paths(hierarchy: &Hierarchy, uid: Uid) -> [CgroupPath; 2] {
             &unit::user_slice(uid),
             &unit::lasting_base(uid),
         ]),
-        below(&[cgroup::OWN_TREE, &format!("user-{uid}")]),
+        OwnTree::new(hierarchy).path_of(uid),
     ]
 }
 

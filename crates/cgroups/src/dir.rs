@@ -326,6 +326,23 @@ impl CgroupDir {
         Ok(true)
     }
 
+    /// The owner of a control file; `None` if this cgroup has no such file. The files that are
+    /// never delegated belong to whoever made the cgroup, or turned their controller on.
+    pub fn file_owner(&self, file: &str) -> Result<Option<u32>> {
+        match fs::status_at(self.fd.as_fd(), OsStr::new(file)) {
+            Ok(status) => Ok(Some(status.uid)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.file_error("examine", file, error)),
+        }
+    }
+
+    /// Whether this is the root of the whole tree, for which the kernel's rule about processes
+    /// beside children does not hold. That of a cgroup namespace is not.
+    pub fn is_true_root(&self) -> Result<bool> {
+        self.file_owner("cgroup.events")
+            .map(|owner| owner.is_none())
+    }
+
     /// Gives a single control file to somebody; `Ok(false)` if this cgroup has no such file.
     pub(crate) fn chown_file(&self, file: &str, uid: Uid, gid: Gid) -> Result<bool> {
         match fs::chown_at(self.fd.as_fd(), OsStr::new(file), Some(uid), Some(gid)) {

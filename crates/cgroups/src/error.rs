@@ -70,6 +70,14 @@ pub enum Error {
         /// The cgroup in hand.
         path: PathBuf,
     },
+    /// A cgroup where root's is expected, or the user's own, is somebody's whose word does not
+    /// count there.
+    Foreign {
+        /// The cgroup.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
     /// A tree is deeper or larger than anything Berth makes.
     TooLarge {
         /// The tree's top.
@@ -188,6 +196,12 @@ impl fmt::Display for Error {
             Self::OutOfTime { path } => {
                 write!(f, "there was no time left for {}", path.display())
             }
+            Self::Foreign { path, uid } => write!(
+                f,
+                "{} was made by uid {uid} and is in use (an administrator can end what runs there \
+                 and remove it)",
+                path.display()
+            ),
             Self::TooLarge { path } => {
                 write!(
                     f,

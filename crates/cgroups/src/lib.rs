@@ -13,7 +13,9 @@ mod delegation;
 mod dir;
 mod error;
 mod hierarchy;
+mod leaf;
 mod limits;
+mod own_tree;
 mod path;
 pub mod session;
 mod statistics;
@@ -22,6 +24,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod user_limits;
 
 pub use base::{DelegatedBase, lasting_paths};
 pub use delegation::DelegationSet;
@@ -29,5 +32,10 @@ pub use dir::{CgroupDir, Controllers};
 pub use error::{Error, Result};
 pub use hierarchy::Hierarchy;
 pub use limits::LimitSetting;
+pub use own_tree::{CONTROLLERS, OwnBase, OwnTree};
 pub use path::CgroupPath;
 pub use statistics::Statistics;
+pub use user_limits::{
+    LimitProblem, MAX_FILE as MAX_LIMITS_FILE, UserLimit, Who, is_in_group, limits_of,
+    parse_user_limits,
+};

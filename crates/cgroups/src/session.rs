@@ -1,7 +1,7 @@
 //! A login session's scope: whose it is, and how it changes hands.
 
-use crate::{CgroupDir, CgroupPath, Controllers, DelegationSet, Error, Result};
-use berth_common::{Gid, Uid, cgroup, unit};
+use crate::{CgroupDir, CgroupPath, Controllers, DelegationSet, Error, Result, leaf};
+use berth_common::{Gid, Uid, unit};
 
 /// PAM services that log nobody in: the user's service manager and display managers' greeters.
 const SERVICES_WITHOUT_PERSON: [&str; 4] = [
@@ -70,7 +70,7 @@ pub fn hand_over(
         })
     };
     check()?;
-    let leaf = scope.make_child(cgroup::LEAF)?;
+    let leaf = leaf::make(scope, || check().is_ok())?;
     match scope.drain_into(&leaf, || check().is_ok()) {
         Err(Error::NotDrained { .. }) if check().is_err() => check()?,
         drained => drop(drained?),

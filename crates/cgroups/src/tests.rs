@@ -337,6 +337,41 @@ fn a_callers_base_is_the_nearest_marked_one() {
 }
 
 #[test]
+fn what_elogind_delegates_in_a_session_is_its_base() {
+    let (uid, gid) = alice();
+    let tree = Subtree::new();
+    let session = tree.make("/c1");
+    for dir in [&session, &tree.make("/c1/session")] {
+        dir.delegate_to(uid, gid).unwrap();
+    }
+    assert_eq!(
+        base_around(&tree, "/c1/session", uid).as_deref(),
+        Some("/c1"),
+        "without the second cgroup it is no such layout"
+    );
+    let delegated = tree.make("/c1/delegated");
+    assert_eq!(
+        base_around(&tree, "/c1/session", uid).as_deref(),
+        Some("/c1"),
+        "root's"
+    );
+    delegated.delegate_to(uid, gid).unwrap();
+    assert_eq!(
+        base_around(&tree, "/c1/session", uid).as_deref(),
+        Some("/c1/delegated")
+    );
+    assert!(as_alice(&session, "mkdir -p delegated/web/monitor"));
+    let container = "/c1/delegated/web/monitor";
+    assert_eq!(
+        base_around(&tree, container, uid).as_deref(),
+        Some("/c1/delegated")
+    );
+    // Containers of these names in a cgroup of ours are containers.
+    tree.make("/c1/init.scope");
+    assert_eq!(base_around(&tree, container, uid).as_deref(), Some("/c1"));
+}
+
+#[test]
 fn the_inside_of_the_service_manager_is_no_base() {
     let (uid, gid) = alice();
     let tree = Subtree::new();

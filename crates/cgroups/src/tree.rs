@@ -23,8 +23,13 @@ const SIGKILL: i32 = 9;
 impl CgroupDir {
     /// The names of the child cgroups.
     pub fn children(&self) -> Result<Vec<OsString>> {
-        let entries =
-            fs::entries(self.as_fd(), MAX_CGROUPS).map_err(|error| self.error("list", error))?;
+        self.children_up_to(MAX_CGROUPS)
+    }
+
+    /// As [`Self::children`] of a directory of at most `max` entries, files included; more are an
+    /// error.
+    pub fn children_up_to(&self, max: usize) -> Result<Vec<OsString>> {
+        let entries = fs::entries(self.as_fd(), max).map_err(|error| self.error("list", error))?;
         Ok(entries
             .into_iter()
             .filter_map(|(name, kind)| (kind == EntryKind::Dir).then_some(name))
@@ -35,11 +40,32 @@ impl CgroupDir {
     /// none. Fails with `EBUSY` as soon as a cgroup holds a living process and leaves what is
     /// above it. What others remove meanwhile is removed too.
     pub fn remove_tree(&self, name: impl AsRef<OsStr>) -> Result<bool> {
-        let mut budget = MAX_CGROUPS;
-        self.remove_below(name.as_ref(), MAX_DEPTH, &mut budget)
+        self.remove_tree_while(name, || true)
     }
 
-    fn remove_below(&self, name: &OsStr, depth: u32, budget: &mut usize) -> Result<bool> {
+    /// As [`Self::remove_tree`]; `go_on` is asked before each step, and a no ends with
+    /// [`Error::OutOfTime`].
+    pub fn remove_tree_while(
+        &self,
+        name: impl AsRef<OsStr>,
+        mut go_on: impl FnMut() -> bool,
+    ) -> Result<bool> {
+        let mut budget = MAX_CGROUPS;
+        self.remove_below(name.as_ref(), MAX_DEPTH, &mut budget, &mut go_on)
+    }
+
+    fn remove_below(
+        &self,
+        name: &OsStr,
+        depth: u32,
+        budget: &mut usize,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<bool> {
+        if !go_on() {
+            return Err(Error::OutOfTime {
+                path: self.path().join(name),
+            });
+        }
         // Nearly every cgroup is a leaf: one call instead of four.
         match self.remove_child(name) {
             Err(error) if error.errno() == Some(libc::EBUSY) => {}
@@ -56,7 +82,7 @@ impl CgroupDir {
             other => other?,
         };
         for grandchild in child.children()? {
-            child.remove_below(&grandchild, depth - 1, budget)?;
+            child.remove_below(&grandchild, depth - 1, budget, go_on)?;
         }
         drop(child);
         self.remove_child(name).map(|_| true)

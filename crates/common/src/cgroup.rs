@@ -13,6 +13,13 @@ pub const SYSTEMD_CONTROL: &str = ".control";
 /// Below the init system's own cgroup, where there is no systemd: the tree that holds the users'
 /// lasting cgroups, `user-UID` each.
 pub const OWN_TREE: &str = "berth";
+/// Begins the names of the users' cgroups there; the uid follows.
+pub const OWN_TREE_USER_PREFIX: &str = "user-";
+/// In a session's cgroup where elogind delegates sessions itself (`DelegateSessionCgroups=`):
+/// where the session's processes sit …
+pub const ELOGIND_LEAF: &str = "session";
+/// … and where its user makes cgroups.
+pub const ELOGIND_DELEGATED: &str = "delegated";
 
 /// The extended attribute by which systemd (251 and later) marks a delegated cgroup; its value
 /// is `1`. Readable by everybody.

@@ -71,6 +71,11 @@ pub const ROOT_SNIPPET: &str = join!(CONFIG_SNIPPET_DIR, "/root.conf");
 pub const ETC_DIR: &str = "/etc/berth";
 /// The bridge's configuration.
 pub const NET_CONF: &str = "/etc/berth/net.toml";
+/// Limits of users' cgroups on hosts without systemd: every `*.conf` here.
+pub const LIMITS_DIR: &str = "/etc/berth/limits.d";
+/// A file named like the user here means that his containers start at boot, on hosts without
+/// systemd.
+pub const BOOT_DIR: &str = "/etc/berth/boot.d";
 /// What `berth grant` did for each user, so that `berth revoke` undoes just that.
 pub const GRANTS_DIR: &str = "/var/lib/berth/grants";
 

@@ -122,6 +122,8 @@ pub struct Status {
     pub size: u64,
     /// Hard links.
     pub links: u64,
+    /// When the content changed last, in seconds since the epoch.
+    pub modified: i64,
 }
 
 impl Status {
@@ -135,6 +137,9 @@ impl Status {
             // `nlink_t` is 64 bits wide on some architectures and 32 on others.
             #[allow(clippy::useless_conversion)]
             links: u64::from(raw.st_nlink),
+            // 32 bits wide on old architectures.
+            #[allow(clippy::useless_conversion)]
+            modified: i64::from(raw.st_mtime),
         }
     }
 

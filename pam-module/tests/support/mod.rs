@@ -6,11 +6,13 @@ use berth_cgroups::testing::{Sleeper, Subtree};
 use berth_cgroups::{CgroupDir, CgroupPath, Error, Hierarchy};
 use berth_common::{Gid, Uid};
 use berth_kernel::fs;
-use pam_berth::session::{Handle, Host, Layout, Level, Person};
+use pam_berth::session::{Handle, Host, Layout, Level, Person, Record};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 pub const SCOPE: &str = "/user.slice/user-4242.slice/session-3.scope";
 
@@ -33,6 +35,7 @@ pub struct Script {
     pub variables: HashMap<String, String>,
     pub lines: Vec<(Level, String)>,
     pub user_asked: u32,
+    pub record: Option<Record>,
 }
 
 impl Script {
@@ -45,6 +48,16 @@ impl Script {
             variables: variables.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
             lines: Vec::new(),
             user_asked: 0,
+            record: None,
+        }
+    }
+
+    /// Somebody's login where there is no login manager.
+    pub fn plain(user: Person) -> Self {
+        Self {
+            user: Some(user),
+            variables: HashMap::new(),
+            ..Self::login()
         }
     }
 
@@ -73,43 +86,115 @@ impl Handle for Script {
         self.variables.get(name).cloned()
     }
 
+    fn remember(&mut self, record: Record) {
+        self.record = Some(record);
+    }
+
+    fn recall(&mut self) -> Option<Record> {
+        self.record.clone()
+    }
+
     fn log(&mut self, level: Level, line: &str) {
         self.lines.push((level, line.to_owned()));
     }
 }
 
-/// A machine with a session's scope in a subtree of its own.
+/// A machine whose cgroups are a subtree of the real one's.
 pub struct Machine {
     pub tree: Subtree,
     pub scope: CgroupDir,
     pub sleepers: Vec<Sleeper>,
+    /// Where the process is that opens the session.
     pub path: CgroupPath,
+    /// That process, if it is a real one; then `path` does not count.
+    pub process: i32,
     pub root: bool,
     pub layout: Layout,
+    /// elogind's sessions and their users.
+    pub sessions: HashMap<String, u32>,
+    pub limits: Vec<(String, String)>,
+    pub groups: String,
+    /// Users whose containers start at boot.
+    pub boot: Vec<String>,
+    /// What is added to the time of day.
+    pub later: i64,
     pub asked: Cell<u32>,
     /// From this question on the clock stands an hour later.
     pub late_from: u32,
 }
 
 impl Machine {
+    fn in_tree(tree: Subtree, scope: CgroupDir, layout: Layout) -> Self {
+        Self {
+            tree,
+            scope,
+            sleepers: Vec::new(),
+            path: CgroupPath::root(),
+            process: 0,
+            root: true,
+            layout,
+            sessions: HashMap::new(),
+            limits: Vec::new(),
+            groups: String::new(),
+            boot: Vec::new(),
+            later: 0,
+            asked: Cell::new(0),
+            late_from: u32::MAX,
+        }
+    }
+
     /// As systemd with the drop-in leaves it: marked, root's, two processes in the scope itself.
     pub fn with_session() -> Self {
         let tree = Subtree::new();
         let scope = tree.make_with_controllers(SCOPE);
         fs::set_xattr(scope.as_fd(), "trusted.delegate", b"1").unwrap();
         let sleepers = vec![tree.sleeper(&scope), tree.sleeper(&scope)];
-        let path = CgroupPath::new(SCOPE).unwrap();
-        let (asked, late_from) = (Cell::new(0), u32::MAX);
         Self {
-            tree,
-            scope,
             sleepers,
-            path,
-            root: true,
-            layout: Layout::Systemd,
-            asked,
-            late_from,
+            path: CgroupPath::new(SCOPE).unwrap(),
+            ..Self::in_tree(tree, scope, Layout::Systemd)
         }
+    }
+
+    /// Without systemd and elogind: a login's process is in its daemon's cgroup, as with OpenRC.
+    pub fn without_manager() -> Self {
+        let tree = Subtree::new();
+        let daemon = tree.make("openrc.sshd");
+        let mut machine = Self::in_tree(tree, daemon, Layout::Own);
+        machine.arrive();
+        machine
+    }
+
+    /// With elogind, which has made a session `id` of alice's and put a login's process there.
+    pub fn with_elogind(id: &str) -> Self {
+        let tree = Subtree::new();
+        let session = tree.make(id);
+        let mut machine = Self::in_tree(tree, session, Layout::Elogind);
+        machine.sessions.insert(id.to_owned(), alice().0.raw());
+        machine.arrive();
+        machine
+    }
+
+    /// Another process to log somebody in, in the place where such processes are.
+    pub fn arrive(&mut self) -> i32 {
+        let sleeper = self.tree.sleeper(&self.scope);
+        self.process = sleeper.pid();
+        self.sleepers.push(sleeper);
+        self.process
+    }
+
+    /// Where a process is, as a path in the subtree.
+    pub fn place_of(&self, pid: i32) -> String {
+        let machine = Hierarchy::detect().unwrap();
+        let full = machine.full_path(&machine.path_of_pid(pid).unwrap());
+        let below = full.strip_prefix(self.tree.top().path()).unwrap();
+        format!("/{}", below.display())
+    }
+
+    /// A cgroup of the subtree, if it is there.
+    pub fn cgroup(&self, path: &str) -> Option<CgroupDir> {
+        let path = CgroupPath::new(path).unwrap();
+        self.tree.hierarchy().open(&path).ok()
     }
 
     /// Whether the session is as systemd left it.
@@ -118,6 +203,16 @@ impl Machine {
             && self.scope.owner().unwrap() == (0, 0)
             && self.scope.processes().unwrap().len() == self.sleepers.len()
     }
+}
+
+/// Runs a script as alice in the directory `dir`; whether it succeeded.
+pub fn as_alice(dir: &CgroupDir, script: &str) -> bool {
+    let (uid, gid) = alice();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).current_dir(dir.path());
+    shell.uid(uid.raw()).gid(gid.raw());
+    shell.stdin(Stdio::null()).stderr(Stdio::null());
+    shell.status().unwrap().success()
 }
 
 impl Host for Machine {
@@ -134,7 +229,35 @@ impl Host for Machine {
     }
 
     fn own_path(&self, _: &Hierarchy) -> Result<CgroupPath, Error> {
-        Ok(self.path.clone())
+        if self.process == 0 {
+            return Ok(self.path.clone());
+        }
+        CgroupPath::new(self.place_of(self.process))
+    }
+
+    fn process(&self) -> i32 {
+        self.process
+    }
+
+    fn session_user(&self, id: &str) -> Option<Uid> {
+        self.sessions.get(id).copied().and_then(Uid::new)
+    }
+
+    fn limit_files(&self) -> (Vec<(String, String)>, Vec<String>) {
+        (self.limits.clone(), Vec::new())
+    }
+
+    fn group_file(&self) -> String {
+        self.groups.clone()
+    }
+
+    fn starts_at_boot(&self, user: &Person) -> bool {
+        self.boot.contains(&user.name)
+    }
+
+    fn time(&self) -> i64 {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        i64::try_from(now.unwrap().as_secs()).unwrap() + self.later
     }
 
     fn now(&self) -> Duration {
