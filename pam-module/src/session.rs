@@ -200,6 +200,7 @@ pub(crate) fn refused(controllers: &Controllers) -> Vec<String> {
 /// Opens a session: delegates its cgroup if it is to be delegated. Never fails; says in one line
 /// of syslog what stood in the way.
 pub fn open(handle: &mut impl Handle, host: &impl Host, arguments: &Arguments) {
+    let begin = arguments.debug.then(|| host.now());
     let (mut level, mut text) = match delegate(handle, host, arguments) {
         Ok(Done { path, without }) if without.is_empty() => {
             (Level::Debug, format!("delegated {path}"))
@@ -211,6 +212,10 @@ pub fn open(handle: &mut impl Handle, host: &impl Host, arguments: &Arguments) {
         Err(Failure::Skip(skip)) => (Level::Debug, format!("session left as it is: {skip}")),
         Err(failure) => (Level::Warning, format!("session not delegated: {failure}")),
     };
+    if let Some(begin) = begin {
+        let took = host.now().saturating_sub(begin).as_micros();
+        text = format!("{text} ({took} µs, name service included)");
+    }
     if !arguments.unknown.is_empty() {
         let each = arguments
             .unknown

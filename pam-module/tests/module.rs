@@ -43,7 +43,7 @@ struct Outcome {
 /// The namespaces have a `/etc/passwd` with alice, a PAM service `berth-test`, and a process 1
 /// in the test's own `init.scope`, so that the subtree passes for the machine's whole hierarchy.
 fn pamtester(tree: &Subtree, start: &CgroupDir, user: &str, arguments: &str) -> Outcome {
-    pamtester_with(Layout::Systemd, tree, start, user, arguments)
+    pamtester_with(Layout::Systemd, "", tree, start, user, arguments)
 }
 
 /// What rules the machine that the namespaces pretend to be.
@@ -54,8 +54,10 @@ enum Layout {
     Own,
 }
 
+/// As [`pamtester`] on such a machine, after the shell script `obstacle` there.
 fn pamtester_with(
     layout: Layout,
+    obstacle: &str,
     tree: &Subtree,
     start: &CgroupDir,
     user: &str,
@@ -99,7 +101,7 @@ fn pamtester_with(
         : > /dev/log
         mount --bind "$DIR/log" /dev/log
         umask 077
-        sh -c 'echo 0 > "$START/cgroup.procs"; exec pamtester -E "XDG_SESSION_ID=$SESSION" \
+        sh -c 'echo 0 > "$START/cgroup.procs"; eval "$OBSTACLE"; exec timeout 30 pamtester -E "XDG_SESSION_ID=$SESSION" \
             berth-test "$USER" open_session close_session' < /dev/null
     "#;
     let output = Command::new("unshare")
@@ -118,6 +120,11 @@ fn pamtester_with(
         .env("MODULE", &installed)
         .env("ARGUMENTS", arguments)
         .env("RUN", run)
+        .env("OBSTACLE", obstacle)
+        .env(
+            "MOUNT",
+            berth_cgroups::Hierarchy::detect().unwrap().mount_point(),
+        )
         .env("SESSION", session)
         .env("USER", user)
         .output()
@@ -210,7 +217,7 @@ fn what_goes_wrong_is_one_line_of_syslog_and_the_login_goes_on() {
 fn without_systemd_a_login_through_libpam_has_its_own_tree_and_leaves_nothing() {
     let tree = Subtree::new();
     let daemon = tree.make("openrc.sshd");
-    let outcome = pamtester_with(Layout::Own, &tree, &daemon, "alice", "debug");
+    let outcome = pamtester_with(Layout::Own, "", &tree, &daemon, "alice", "debug");
     assert!(outcome.success, "{}", outcome.output);
     assert!(
         outcome.cgroup.ends_with("/berth/user-4242/init.scope"),
@@ -229,7 +236,7 @@ fn without_systemd_a_login_through_libpam_has_its_own_tree_and_leaves_nothing() 
 fn with_elogind_a_login_through_libpam_stays_in_its_session() {
     let tree = Subtree::new();
     let session = tree.make("3");
-    let outcome = pamtester_with(Layout::Elogind, &tree, &session, "alice", "");
+    let outcome = pamtester_with(Layout::Elogind, "", &tree, &session, "alice", "");
     assert!(outcome.success, "{}", outcome.output);
     assert_eq!(outcome.log, [""; 0]);
     assert!(
@@ -240,6 +247,70 @@ fn with_elogind_a_login_through_libpam_stays_in_its_session() {
     assert_eq!(session.owner().unwrap(), (4242, 4243));
     let left = tree.top().child("berth").unwrap().children().unwrap();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// What an attacker, an accident or an administrator can have done to the machine before.
+#[test]
+fn no_obstacle_fails_a_login_or_holds_it_up() {
+    let read_only = r#"mount --bind "$MOUNT" "$MOUNT" && mount -o remount,bind,ro "$MOUNT""#;
+    let no_proc = "mount -t tmpfs none /proc";
+    // With fewer, libpam itself cannot read its configuration.
+    let descriptors: Vec<_> = (6..=14).map(|count| format!("ulimit -n {count}")).collect();
+    let mut obstacles = vec![
+        ("read-only", read_only, true),
+        ("no /proc", no_proc, true),
+        ("all descendants are there", "", true),
+        ("no file can grow", "ulimit -f 0", false),
+        (
+            "no memory to lock, no process more",
+            "ulimit -l 0; ulimit -u 1",
+            false,
+        ),
+    ];
+    obstacles.extend(
+        descriptors
+            .iter()
+            .map(|limit| ("few descriptors", limit.as_str(), false)),
+    );
+    for layout in [Layout::Systemd, Layout::Elogind, Layout::Own] {
+        for (name, obstacle, untouched) in &obstacles {
+            let tree = Subtree::new();
+            let start = match layout {
+                Layout::Systemd => session(&tree),
+                Layout::Elogind => tree.make("3"),
+                Layout::Own => tree.make("openrc.sshd"),
+            };
+            tree.make("init.scope");
+            if obstacle.is_empty() {
+                let count = tree.top().read("cgroup.stat").unwrap();
+                let count = count
+                    .lines()
+                    .find_map(|line| line.strip_prefix("nr_descendants "));
+                tree.top()
+                    .write("cgroup.max.descendants", count.unwrap())
+                    .unwrap();
+            }
+            let begin = std::time::Instant::now();
+            let outcome = pamtester_with(layout, obstacle, &tree, &start, "alice", "");
+            assert!(outcome.success, "{name}: {}", outcome.output);
+            assert!(
+                begin.elapsed() < std::time::Duration::from_secs(30),
+                "{name}"
+            );
+            // pam_exec has its own opinion of these machines.
+            let ours: Vec<_> = outcome
+                .log
+                .iter()
+                .filter(|line| line.contains("pam_berth("))
+                .collect();
+            assert!(ours.len() <= 1, "{name}: {ours:?}");
+            if *untouched {
+                assert_eq!(start.owner().unwrap(), (0, 0), "{name}");
+                let told = ours.iter().any(|line| line.contains("not delegated"));
+                assert!(told, "{name}: {ours:?}");
+            }
+        }
+    }
 }
 
 /// What the module could do to its host process it would have to import.
