@@ -1,7 +1,9 @@
 //! How long the NIC helper takes for a create, beside LXC's own: after rests and hot, on a bridge
 //! with 0, 100 and 1,000 ports. On a host of its own, in namespaces; needs root.
 //!
-//!     cargo run --release -p berth-benches --example nic -- [SAMPLES] [HELPER]
+//!     cargo run --release -p berth-benches --example nic -- [SAMPLES] [HELPER…]
+//!
+//! Several helpers, builds of ours before and after a change, are measured in turns.
 #![forbid(unsafe_code)]
 
 #[path = "../src/idle.rs"]
@@ -17,6 +19,8 @@ use std::time::{Duration, Instant};
 
 const ALICE: u32 = 1000;
 const LXC: &str = "/usr/libexec/lxc/lxc-user-nic";
+/// Where the private host has those that are measured.
+const HELPERS: &str = "helpers";
 const PORTS: [usize; 3] = [0, 100, 1000];
 /// A rest before a sample; what the kernel only does after a pause shows from 100 ms on.
 const REST: Duration = Duration::from_millis(150);
@@ -33,28 +37,30 @@ fn main() -> Result<()> {
 /// Makes the directory that the private host is built from, and goes there.
 fn outside(arguments: &[String]) -> Result<()> {
     let samples = arguments.first().map_or("40", String::as_str);
-    let helper = match arguments.get(1) {
-        Some(path) => PathBuf::from(path),
-        None => std::env::current_exe()?
-            .ancestors()
-            .nth(2)
-            .context("no build directory")?
-            .join("berth-usernic"),
-    };
+    let mut helpers: Vec<PathBuf> = arguments.iter().skip(1).map(PathBuf::from).collect();
+    if helpers.is_empty() {
+        let built = std::env::current_exe()?;
+        let built = built.ancestors().nth(2).context("no build directory")?;
+        helpers = vec![built.join("berth-usernic"), built.join("examples/nic_bare")];
+    }
     // Not the place for temporary files, which may be mounted nosuid.
     let dir = PathBuf::from(format!("/var/lib/berth-bench-nic-{}", std::process::id()));
     std::fs::create_dir_all(dir.join("etc/lxc")).context("this needs root")?;
-    let done = install(&helper, &dir).and_then(|()| enter(&dir, samples));
+    let done = install(&helpers, &dir).and_then(|()| enter(&dir, samples));
     std::fs::remove_dir_all(&dir)?;
     done
 }
 
-fn install(helper: &Path, dir: &Path) -> Result<()> {
-    let program = dir.join("berth-usernic");
-    std::fs::copy(helper, &program)
-        .with_context(|| format!("{}: build berth-usernic first", helper.display()))?;
-    chown(&program, Some(0), Some(0))?;
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o4755))?;
+fn install(helpers: &[PathBuf], dir: &Path) -> Result<()> {
+    std::fs::create_dir(dir.join(HELPERS))?;
+    for (number, helper) in helpers.iter().enumerate() {
+        let name = helper.file_name().unwrap_or_default().to_string_lossy();
+        let program = dir.join(HELPERS).join(format!("{}-{name}", number + 1));
+        std::fs::copy(helper, &program)
+            .with_context(|| format!("{}: build it first", helper.display()))?;
+        chown(&program, Some(0), Some(0))?;
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o4755))?;
+    }
     let etc = |name: &str, text: &str| std::fs::write(dir.join("etc").join(name), text);
     etc(
         "passwd",
@@ -91,11 +97,23 @@ fn enter(dir: &Path, samples: &str) -> Result<()> {
 }
 
 fn measure(dir: &Path, samples: usize) -> Result<()> {
-    let ours = dir.join("berth-usernic");
-    let mut helpers = vec![("berth-usernic", ours.as_path())];
-    if Path::new(LXC).exists() {
-        helpers.push(("lxc-user-nic", Path::new(LXC)));
+    let mut helpers = Vec::new();
+    for entry in std::fs::read_dir(dir.join(HELPERS))? {
+        helpers.push(entry?.path());
     }
+    helpers.sort();
+    if Path::new(LXC).exists() {
+        helpers.push(PathBuf::from(LXC));
+    }
+    let names: Vec<String> = helpers
+        .iter()
+        .map(|path| {
+            path.file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into()
+        })
+        .collect();
     println!("| ports | before a sample | helper | median ms | p10 | p90 | rested |");
     println!("|---|---|---|---|---|---|---|");
     let mut ports = 0;
@@ -107,13 +125,13 @@ fn measure(dir: &Path, samples: usize) -> Result<()> {
             let mut rested = 0;
             for _ in 0..samples {
                 // In turns, so that what else the machine does hits all alike.
-                for ((_, helper), times) in helpers.iter().zip(&mut times) {
+                for (helper, times) in helpers.iter().zip(&mut times) {
                     let (time, idle) = sample(helper, rest)?;
                     times.push(time.as_secs_f64() * 1e3);
                     rested += usize::from(idle);
                 }
             }
-            for ((name, _), times) in helpers.iter().zip(&mut times) {
+            for (name, times) in names.iter().zip(&mut times) {
                 times.sort_by(f64::total_cmp);
                 let at = |percent: usize| times[(times.len() - 1) * percent / 100];
                 let share = 100 * rested / (samples * helpers.len());

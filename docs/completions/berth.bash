@@ -133,6 +133,9 @@ _berth() {
             berth__subcmd__help__subcmd__nic,verify)
                 cmd="berth__subcmd__help__subcmd__nic__subcmd__verify"
                 ;;
+            berth__subcmd__help__subcmd__nic,view)
+                cmd="berth__subcmd__help__subcmd__nic__subcmd__view"
+                ;;
             berth__subcmd__nic,check)
                 cmd="berth__subcmd__nic__subcmd__check"
                 ;;
@@ -151,6 +154,9 @@ _berth() {
             berth__subcmd__nic,verify)
                 cmd="berth__subcmd__nic__subcmd__verify"
                 ;;
+            berth__subcmd__nic,view)
+                cmd="berth__subcmd__nic__subcmd__view"
+                ;;
             berth__subcmd__nic__subcmd__help,check)
                 cmd="berth__subcmd__nic__subcmd__help__subcmd__check"
                 ;;
@@ -165,6 +171,9 @@ _berth() {
                 ;;
             berth__subcmd__nic__subcmd__help,verify)
                 cmd="berth__subcmd__nic__subcmd__help__subcmd__verify"
+                ;;
+            berth__subcmd__nic__subcmd__help,view)
+                cmd="berth__subcmd__nic__subcmd__help__subcmd__view"
                 ;;
             *)
                 ;;
@@ -631,7 +640,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__help__subcmd__nic)
-            opts="list verify gc check"
+            opts="list verify gc check view"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -687,6 +696,20 @@ _berth() {
             return 0
             ;;
         berth__subcmd__help__subcmd__nic__subcmd__verify)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__nic__subcmd__view)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -801,7 +824,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__nic)
-            opts="-P -h --lxcpath --help list ls verify gc check help"
+            opts="-P -h --lxcpath --help list ls verify gc check view help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -867,7 +890,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__nic__subcmd__help)
-            opts="list verify gc check help"
+            opts="list verify gc check view help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -950,6 +973,20 @@ _berth() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        berth__subcmd__nic__subcmd__help__subcmd__view)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         berth__subcmd__nic__subcmd__list)
             opts="-P -h --json --lxcpath --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -973,6 +1010,28 @@ _berth() {
             return 0
             ;;
         berth__subcmd__nic__subcmd__verify)
+            opts="-P -h --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__nic__subcmd__view)
             opts="-P -h --lxcpath --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

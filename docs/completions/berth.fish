@@ -104,14 +104,15 @@ complete -c berth -n "__fish_berth_using_subcommand revoke" -l bridge -d 'Take b
 complete -c berth -n "__fish_berth_using_subcommand revoke" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
 complete -c berth -n "__fish_berth_using_subcommand revoke" -l force -d 'Take the subordinate ids back although containers own files with them'
 complete -c berth -n "__fish_berth_using_subcommand revoke" -s h -l help -d 'Print help'
-complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check help" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
-complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check help" -s h -l help -d 'Print help'
-complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check help" -f -a "list" -d 'List yours, for root everybody\'s'
-complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check help" -f -a "ls" -d 'List yours, for root everybody\'s'
-complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check help" -f -a "verify" -d 'Tell what does not agree with what is granted; exits with 1 if anything does not'
-complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check help" -f -a "gc" -d 'Remove those that no container uses any more (root only)'
-complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check help" -f -a "check" -d 'Tell what is suspicious in the quota file; exits with 1 if anything is'
-complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check view help" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check view help" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check view help" -f -a "list" -d 'List yours, for root everybody\'s'
+complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check view help" -f -a "ls" -d 'List yours, for root everybody\'s'
+complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check view help" -f -a "verify" -d 'Tell what does not agree with what is granted; exits with 1 if anything does not'
+complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check view help" -f -a "gc" -d 'Remove those that no container uses any more (root only)'
+complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check view help" -f -a "check" -d 'Tell what is suspicious in the quota file; exits with 1 if anything is'
+complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check view help" -f -a "view" -d 'Write /run/lxc/nics anew (root only)'
+complete -c berth -n "__fish_berth_using_subcommand nic; and not __fish_seen_subcommand_from list ls verify gc check view help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c berth -n "__fish_berth_using_subcommand nic; and __fish_seen_subcommand_from list" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
 complete -c berth -n "__fish_berth_using_subcommand nic; and __fish_seen_subcommand_from list" -l json -d 'Print JSON, for programs'
 complete -c berth -n "__fish_berth_using_subcommand nic; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
@@ -124,10 +125,13 @@ complete -c berth -n "__fish_berth_using_subcommand nic; and __fish_seen_subcomm
 complete -c berth -n "__fish_berth_using_subcommand nic; and __fish_seen_subcommand_from gc" -s h -l help -d 'Print help'
 complete -c berth -n "__fish_berth_using_subcommand nic; and __fish_seen_subcommand_from check" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
 complete -c berth -n "__fish_berth_using_subcommand nic; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand nic; and __fish_seen_subcommand_from view" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand nic; and __fish_seen_subcommand_from view" -s h -l help -d 'Print help'
 complete -c berth -n "__fish_berth_using_subcommand nic; and __fish_seen_subcommand_from help" -f -a "list" -d 'List yours, for root everybody\'s'
 complete -c berth -n "__fish_berth_using_subcommand nic; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Tell what does not agree with what is granted; exits with 1 if anything does not'
 complete -c berth -n "__fish_berth_using_subcommand nic; and __fish_seen_subcommand_from help" -f -a "gc" -d 'Remove those that no container uses any more (root only)'
 complete -c berth -n "__fish_berth_using_subcommand nic; and __fish_seen_subcommand_from help" -f -a "check" -d 'Tell what is suspicious in the quota file; exits with 1 if anything is'
+complete -c berth -n "__fish_berth_using_subcommand nic; and __fish_seen_subcommand_from help" -f -a "view" -d 'Write /run/lxc/nics anew (root only)'
 complete -c berth -n "__fish_berth_using_subcommand nic; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke nic help" -f -a "create" -d 'Make a container'
 complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke nic help" -f -a "start" -d 'Start a container and return when its init runs'
@@ -150,3 +154,4 @@ complete -c berth -n "__fish_berth_using_subcommand help; and __fish_seen_subcom
 complete -c berth -n "__fish_berth_using_subcommand help; and __fish_seen_subcommand_from nic" -f -a "verify" -d 'Tell what does not agree with what is granted; exits with 1 if anything does not'
 complete -c berth -n "__fish_berth_using_subcommand help; and __fish_seen_subcommand_from nic" -f -a "gc" -d 'Remove those that no container uses any more (root only)'
 complete -c berth -n "__fish_berth_using_subcommand help; and __fish_seen_subcommand_from nic" -f -a "check" -d 'Tell what is suspicious in the quota file; exits with 1 if anything is'
+complete -c berth -n "__fish_berth_using_subcommand help; and __fish_seen_subcommand_from nic" -f -a "view" -d 'Write /run/lxc/nics anew (root only)'

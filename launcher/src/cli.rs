@@ -228,4 +228,6 @@ pub enum Nic {
         /// Another file than /etc/lxc/lxc-usernet
         file: Option<PathBuf>,
     },
+    /// Write /run/lxc/nics anew (root only)
+    View,
 }

@@ -477,6 +477,7 @@ fn nic_verb(verb: &cli::Nic) -> Result<u8> {
         cli::Nic::Verify => return findings(&nic::verify()?),
         cli::Nic::Gc => return report(&nic::gc()?),
         cli::Nic::Check { file } => return findings(&nic::check(file.as_deref())?),
+        cli::Nic::View => nic::write_view()?,
     }
     Ok(exit::OK)
 }

@@ -1,7 +1,8 @@
 //! `berth nic`: what the administrator sees and does about users' NICs.
 //!
 //! The kernel is the ledger: everything here is read from it anew. Run by root, each verb also
-//! writes `/run/lxc/nics`, a view in LXC's format that nothing reads back.
+//! writes `/run/lxc/nics`, a view in LXC's format that nothing reads back; `berth-nics.service`
+//! does so after requests, which only leave word.
 
 mod check;
 mod gc;
@@ -12,7 +13,7 @@ mod view;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use berth_common::Uid;
+use berth_common::{Uid, path};
 use berth_kernel::cred;
 use berth_kernel::user::User;
 use berth_netlink::{Link, Socket};
@@ -95,9 +96,27 @@ pub fn visible_to_caller() -> Option<Uid> {
 /// Writes the view, if the caller is root.
 pub fn refresh_view() -> Result<()> {
     if cred::effective_uid().is_root() {
-        view::write(&survey(&mut open()?)?)?;
+        write_view()?;
     }
     Ok(())
+}
+
+/// Writes the view.
+pub fn write_view() -> Result<()> {
+    if !cred::effective_uid().is_root() {
+        return Err(Error::other(format!(
+            "only root writes {}; `berth nic list` shows your interfaces",
+            path::NICS_VIEW
+        )));
+    }
+    // Before looking: what a request changes from here on, it notes anew.
+    match std::fs::remove_file(path::NICS_CHANGED) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::file("remove", Path::new(path::NICS_CHANGED), error));
+        }
+        _ => {}
+    }
+    view::write(&survey(&mut open()?)?)
 }
 
 fn open() -> Result<Socket> {

@@ -59,6 +59,18 @@ fn root_sees_all_and_a_user_his_own() {
     assert_eq!(view(), "bob veth br0 veth1001_bbbb\n");
     berth(&world, None, &["verify"]);
     assert_eq!(view(), expected);
+    // What a request leaves word of.
+    world.must(&[
+        "sh",
+        "-c",
+        "rm /run/lxc/nics; mkdir -p /run/berth/usernic; touch /run/berth/usernic/changed",
+    ]);
+    assert!(berth(&world, None, &["view"]).status.success());
+    assert_eq!(view(), expected);
+    assert!(!world.inner("/run/berth/usernic/changed").exists());
+    let hers = berth(&world, Some(ALICE), &["view"]);
+    assert_eq!(hers.status.code(), Some(1));
+    assert!(stderr(&hers).contains("only root writes"), "{hers:?}");
 }
 
 #[test]

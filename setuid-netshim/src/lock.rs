@@ -54,6 +54,24 @@ impl LockDir {
     }
 }
 
+impl LockDir {
+    /// Leaves word that the text view of NICs is out of date, for whoever writes it: the NICs
+    /// themselves are the ledger, and a request waits for no view.
+    pub fn note_change(&self) {
+        let Some(name) = Path::new(path::NICS_CHANGED).file_name() else {
+            return;
+        };
+        // A full file system keeps the view as it is, and nothing else.
+        let _ = fs::openat2(
+            self.0.as_fd(),
+            Path::new(name),
+            OpenFlags::O_WRONLY | OpenFlags::O_CREAT,
+            0o600,
+            Resolve::BENEATH | Resolve::NO_SYMLINKS,
+        );
+    }
+}
+
 fn open_or_make() -> io::Result<OwnedFd> {
     let mut dir = fs::open_dir(Path::new("/"))?;
     let mut parts = Path::new(path::USERNIC_RUN_DIR)

@@ -51,6 +51,7 @@ fn deliver(caller: berth_common::Uid, granted: Granted) -> ExitCode {
                 "granted uid={caller} user={} bridge={} nic={} inside={}",
                 granted.user, granted.link, granted.host, granted.inside
             ));
+            granted.note_change();
             ExitCode::from(exit::OK)
         }
         Err(error) => {

@@ -47,10 +47,16 @@ pub struct Granted {
     /// The line for the caller, with its newline.
     pub answer: String,
     socket: Socket,
+    locks: LockDir,
     index: u32,
 }
 
 impl Granted {
+    /// Leaves word that the text view of NICs is out of date.
+    pub fn note_change(&self) {
+        self.locks.note_change();
+    }
+
     /// Takes the NIC back, for a caller whom the answer did not reach.
     pub fn undo(mut self) {
         // A NIC that is gone already is what is wanted.
@@ -101,6 +107,7 @@ fn create(caller: Uid, request: &Create) -> Result<Granted, Refusal> {
         link: request.link.as_str().to_owned(),
         answer,
         socket,
+        locks,
         index: nic.index,
     })
 }
@@ -125,6 +132,9 @@ fn delete(caller: Uid, request: &Delete) -> Result<Served, Refusal> {
         });
     }
     ovs.delete(bridge, &request.host)?;
+    if let Ok(locks) = LockDir::open() {
+        locks.note_change();
+    }
     Ok(Served::Deleted {
         user,
         bridge: bridge.clone(),

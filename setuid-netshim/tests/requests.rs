@@ -48,6 +48,9 @@ fn a_nic_within_the_quota() {
         "{logged}"
     );
     assert!(logged.starts_with("<86>berth-usernic["), "{logged}");
+    // For whoever writes the view; the request itself writes none.
+    world.must(&["test", "-f", "/run/berth/usernic/changed"]);
+    assert!(!world.inner("/run/lxc/nics").exists());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod apt;
 mod checks;
+mod deb;
 mod demo;
 mod hash;
 mod image;
@@ -37,6 +38,8 @@ enum Task {
     },
     /// Builds Berth and installs it as packaging/manifest.toml says
     Install(install::Options),
+    /// Builds Debian packages, below target/deb
+    Deb(deb::Options),
     /// Runs every test there is, and the checks; the last line says how many passed and failed
     Test(test::Options),
     /// Writes down which crates the privileged programs link
@@ -79,6 +82,8 @@ fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let done = match arguments.task {
         Task::Try(options) => demo::try_it(&workspace, &progress, &options),
         Task::Image { names } => make_images(&workspace, &progress, names),
+        Task::Deb(options) => deb::deb(&workspace, &progress, &options)
+            .map(|made| made.iter().for_each(|file| println!("{}", file.display()))),
         Task::Install(options) => install::install(&workspace, &progress, &options),
         Task::Test(options) => return Ok(test::test(&workspace, &progress, &options)),
         Task::Links { check: true } => say(checks::links::check(&workspace)),

@@ -85,6 +85,8 @@ pub const RUN_DIR: &str = "/run/berth";
 pub const LAUNCH_DIR: &str = "/run/berth/launch";
 /// The NIC helper's locks; mode 0700, root's.
 pub const USERNIC_RUN_DIR: &str = "/run/berth/usernic";
+/// There while the text view of NICs may be out of date.
+pub const NICS_CHANGED: &str = "/run/berth/usernic/changed";
 /// State of the bridge that `berth-net` set up.
 pub const NET_RUN_DIR: &str = "/run/berth/net";
 

@@ -114,7 +114,9 @@ pub struct Peer<'a> {
     pub mac: Option<Mac>,
 }
 
-/// A veth pair to be created; both ends start down.
+/// A veth pair to be created; both ends start down, with one queue each way. The kernel would give
+/// each end as many as the machine may have processors, use the first, and wait for a grace period
+/// of RCU for each of the two ends that give up the rest (veth_init_queues()).
 #[derive(Clone, Copy, Debug)]
 pub struct Veth<'a> {
     /// Name of this end.
@@ -280,6 +282,7 @@ impl Veth<'_> {
         let mut request = create_request();
         request.text(wire::IFLA_IFNAME, self.name.as_str());
         ends(&mut request, self.mac, self.mtu);
+        one_queue(&mut request);
         if let Some(group) = self.group {
             request.number(wire::IFLA_GROUP, group);
         }
@@ -299,6 +302,7 @@ impl Veth<'_> {
             },
         );
         ends(&mut request, self.peer.mac, self.peer.mtu);
+        one_queue(&mut request);
         if let Some(namespace) = self.peer.namespace {
             request.number(wire::IFLA_NET_NS_FD, namespace.as_raw_fd().cast_unsigned());
         }
@@ -339,6 +343,11 @@ fn ends(request: &mut Request, mac: Option<Mac>, mtu: Option<u32>) {
     if let Some(mtu) = mtu {
         request.number(wire::IFLA_MTU, mtu);
     }
+}
+
+fn one_queue(request: &mut Request) {
+    request.number(wire::IFLA_NUM_TX_QUEUES, 1);
+    request.number(wire::IFLA_NUM_RX_QUEUES, 1);
 }
 
 impl Socket {

@@ -17,6 +17,21 @@ pub struct Manifest {
     pub directory: Vec<Directory>,
     /// What a host has to do afterwards.
     pub activate: Vec<Activate>,
+    /// Other packages' programs that ours can stand in for.
+    #[serde(default)]
+    pub replace: Vec<Replace>,
+}
+
+/// A program of another package that one of ours can stand in for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replace {
+    /// What it is called.
+    pub name: String,
+    /// Where the other package has it.
+    pub path: String,
+    /// Ours.
+    pub with: String,
 }
 
 /// A program or library that cargo builds.
@@ -72,6 +87,10 @@ pub struct Activate {
     /// Whether it makes sense in a tree that is not running.
     #[serde(default)]
     pub image: bool,
+    /// Whether it is left alone after an upgrade: what an administrator has decided otherwise
+    /// stays decided, and what runs goes on running.
+    #[serde(default)]
+    pub once: bool,
 }
 
 /// Mode and owner.
@@ -118,6 +137,19 @@ impl Manifest {
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         toml::from_str(&text).with_context(|| format!("in {}", path.display()))
+    }
+
+    /// The replacement of that name, with its words filled in.
+    pub fn replacement(&self, name: &str, places: &Places) -> Result<Replace> {
+        let mut found = self.replace.iter().filter(|replace| replace.name == name);
+        let replace = found.next().with_context(|| {
+            format!("packaging/manifest.toml: no [[replace]] is named “{name}”")
+        })?;
+        Ok(Replace {
+            name: replace.name.clone(),
+            path: places.fill(&replace.path)?,
+            with: places.fill(&replace.with)?,
+        })
     }
 }
 

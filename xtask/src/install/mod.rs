@@ -2,6 +2,7 @@
 
 mod manifest;
 mod plan;
+mod replace;
 
 use crate::apt;
 use crate::image::Content;
@@ -36,6 +37,9 @@ pub struct Options {
     /// Where PAM looks for modules
     #[arg(long, value_name = "DIR")]
     pub security_dir: Option<String>,
+    /// Serve LXC's own containers too: stand in for its lxc-user-nic, which is kept beside it
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true)]
+    pub lxc_user_nic: Option<Option<String>>,
 }
 
 /// Builds and installs.
@@ -44,6 +48,13 @@ pub fn install(workspace: &Workspace, progress: &Progress, options: &Options) ->
     build(workspace, progress, &manifest, &places, &options.profile)?;
     let plan = Plan::new(workspace, &manifest, &places, &options.profile)?;
     print!("{}", write(&plan, &options.destdir)?);
+    if let Some(elsewhere) = &options.lxc_user_nic {
+        let mut wanted = manifest.replacement("lxc-user-nic", &places)?;
+        if let Some(path) = elsewhere {
+            wanted.path.clone_from(path);
+        }
+        println!("{}", replace::replace(&wanted, &options.destdir)?);
+    }
     let here = fs::canonicalize(&options.destdir)? == Path::new("/");
     match here {
         true => println!("\nTo make this host use it, as root:"),
@@ -76,6 +87,58 @@ pub fn built_image_content(workspace: &Workspace) -> Result<Content> {
     })
 }
 
+/// What a Debian package consists of.
+pub struct PackageContent {
+    plan: Plan,
+    lxc_user_nic: manifest::Replace,
+}
+
+impl PackageContent {
+    /// Builds it.
+    pub fn build(workspace: &Workspace, progress: &Progress) -> Result<Self> {
+        let options = image_options(Path::new("/"));
+        let (manifest, places) = prepare(workspace, &options)?;
+        build(workspace, progress, &manifest, &places, &options.profile)?;
+        Ok(Self {
+            plan: Plan::new(workspace, &manifest, &places, &options.profile)?,
+            lxc_user_nic: manifest.replacement("lxc-user-nic", &places)?,
+        })
+    }
+
+    /// Writes the files below `tree`, setuid bits too: dpkg-deb makes everything root's.
+    pub fn write(&self, tree: &Path) -> Result<()> {
+        write(&self.plan, tree)?;
+        for item in &self.plan.items {
+            set_mode(&tree.join(item.to.trim_start_matches('/')), item.mode)?;
+        }
+        Ok(())
+    }
+
+    /// LXC's helper: its place, and what stands in for it.
+    pub fn lxc_user_nic(&self) -> (&str, &str) {
+        (&self.lxc_user_nic.path, &self.lxc_user_nic.with)
+    }
+
+    /// Files that the administrator may change, a line each.
+    pub fn configurations(&self) -> Vec<String> {
+        let is_config = |item: &&Item| matches!(item.kind, Kind::File { config: true, .. });
+        let configurations = self.plan.items.iter().filter(is_config);
+        configurations
+            .map(|item| format!("{}\n", item.to))
+            .collect()
+    }
+
+    /// Lines of a shell script: what a host has to do after the first installation only, or
+    /// after each.
+    pub fn commands(&self, first: bool, indent: &str) -> String {
+        let commands = self.plan.activate.iter().filter(|it| it.once == first);
+        let lines: Vec<_> = commands
+            .map(|it| format!("{indent}try {}", it.command))
+            .collect();
+        lines.join("\n")
+    }
+}
+
 /// Installs what [`image_content`] has built into the tree of an image, and does there what a
 /// package's postinst would.
 pub fn install_in_image(workspace: &Workspace, tree: &Path) -> Result<()> {
@@ -104,6 +167,7 @@ fn image_options(tree: &Path) -> Options {
         prefix: "/usr".into(),
         profile: "release".into(),
         security_dir: None,
+        lxc_user_nic: None,
     }
 }
 

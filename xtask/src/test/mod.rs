@@ -6,6 +6,7 @@ mod promises;
 
 use crate::apt;
 use crate::checks::{licences, links};
+use crate::deb;
 use crate::image;
 use crate::install;
 use crate::man;
@@ -34,6 +35,8 @@ const TEST_PACKAGES: &[&str] = &[
 ];
 /// The package whose tests boot hosts.
 const BOOTED: &str = "berth-tests-booted";
+/// The program of those whose tests install Debian packages.
+const PACKAGES: &str = "package";
 /// Test programs that run at once.
 const SIDE_BY_SIDE: usize = 2;
 /// For one test program, waiting for a place among the guests included.
@@ -103,6 +106,9 @@ fn everything(
     let booted = with_matches(booted, filter)?;
     if !booted.is_empty() {
         image::build_and_make(workspace, progress, &images::of(&booted, filter)?)?;
+        if booted.iter().any(|program| program.name == PACKAGES) {
+            deb::for_tests(workspace, progress)?;
+        }
         run_all(progress, &booted, filter, tally)?;
     }
     if filter.is_none() {
