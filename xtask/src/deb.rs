@@ -18,6 +18,9 @@ pub struct Options {
     /// Debian's part of the version, behind Berth's own
     #[arg(long, default_value = "1", value_parser = revision)]
     pub revision: String,
+    /// Compress little, in a tenth of the time
+    #[arg(long)]
+    pub fast: bool,
 }
 
 fn revision(text: &str) -> Result<String, String> {
@@ -62,6 +65,9 @@ pub fn deb(workspace: &Workspace, progress: &Progress, options: &Options) -> Res
         texts.write(&staging.0, &workspace.root, &content.configurations())?;
         let file = dir.join(format!("{package}_{version}_{arch}.deb"));
         let mut dpkg = Command::new("dpkg-deb");
+        if options.fast {
+            dpkg.args(["-Zgzip", "-z1"]);
+        }
         dpkg.args(["--root-owner-group", "--build"])
             .arg(&staging.0)
             .arg(&file);
@@ -75,7 +81,8 @@ pub fn deb(workspace: &Workspace, progress: &Progress, options: &Options) -> Res
 pub fn for_tests(workspace: &Workspace, progress: &Progress) -> Result<()> {
     for revision in ["1", "2"] {
         let revision = revision.to_owned();
-        deb(workspace, progress, &Options { revision })?;
+        let fast = true;
+        deb(workspace, progress, &Options { revision, fast })?;
     }
     Ok(())
 }
