@@ -313,6 +313,37 @@ fn no_obstacle_fails_a_login_or_holds_it_up() {
     }
 }
 
+/// The package is removed or upgraded between login and logout.
+#[test]
+fn a_module_that_is_removed_or_replaced_meanwhile_closes_its_session() {
+    let (remove, replace) = ("/bin/rm -f $MODULE", "/bin/mv -f $DIR/next $MODULE");
+    for change in [remove, replace] {
+        let tree = Subtree::new();
+        let daemon = tree.make("openrc.sshd");
+        // It is called at the session's end, too, when there is nothing left to do.
+        let obstacle = format!(
+            "cp $MODULE $DIR/next; printf '#!/bin/sh\\n%s || :\\n' \"{change}\" > $DIR/change; \
+             chmod 755 $DIR/change; \
+             echo session optional pam_exec.so quiet $DIR/change >> /etc/pam.d/berth-test"
+        );
+        let outcome = pamtester_with(Layout::Own, &obstacle, &tree, &daemon, "alice", "debug");
+        assert!(
+            outcome.success,
+            "{change}: {} {:?}",
+            outcome.output, outcome.log
+        );
+        let ours: Vec<_> = outcome
+            .log
+            .iter()
+            .filter(|line| line.contains("pam_berth("))
+            .collect();
+        assert_eq!(ours.len(), 1, "{ours:?}");
+        assert!(ours[0].contains("delegated /"), "{ours:?}");
+        let left = tree.top().child("berth").unwrap().children().unwrap();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
 /// What the module could do to its host process it would have to import.
 #[test]
 fn the_module_imports_nothing_that_changes_its_host() {
