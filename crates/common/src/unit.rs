@@ -36,3 +36,63 @@ pub fn user_slice(uid: Uid) -> String {
 pub fn session_scope(id: &str) -> String {
     format!("session-{id}.scope")
 }
+
+/// systemd's version from what `systemctl --version` says first: `systemd 252 (252.39-1~deb12u1)`.
+pub fn systemd_version(text: &str) -> Option<u32> {
+    let mut words = text.split_ascii_whitespace();
+    let word = words
+        .next()
+        .filter(|word| *word == "systemd")
+        .and(words.next())?;
+    leading_number(word)
+}
+
+/// The version in the name of systemd's shared library, `libsystemd-shared-252.so` or
+/// `libsystemd-shared-252.4-1.fc37.so`: what a tree holds in which nothing can be run.
+pub fn systemd_version_of_library(file_name: &str) -> Option<u32> {
+    let rest = file_name.strip_prefix("libsystemd-shared-")?;
+    rest.ends_with(".so")
+        .then(|| leading_number(rest))
+        .flatten()
+}
+
+fn leading_number(text: &str) -> Option<u32> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    text.get(..end)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systemds_version() {
+        let debian = "systemd 252 (252.39-1~deb12u1)\n+PAM +AUDIT\n";
+        assert_eq!(systemd_version(debian), Some(252));
+        assert_eq!(systemd_version("systemd 256~rc3 (256~rc3-1)"), Some(256));
+        for bad in [
+            "",
+            "systemd",
+            "systemd x",
+            "elogind 252",
+            "systemd 99999999999",
+        ] {
+            assert_eq!(systemd_version(bad), None, "{bad:?}");
+        }
+        assert_eq!(
+            systemd_version_of_library("libsystemd-shared-247.so"),
+            Some(247)
+        );
+        let fedora = "libsystemd-shared-252.4-598.fc37.so";
+        assert_eq!(systemd_version_of_library(fedora), Some(252));
+        for bad in [
+            "libsystemd-shared-.so",
+            "libsystemd-core-252.so",
+            "libsystemd-shared-252",
+        ] {
+            assert_eq!(systemd_version_of_library(bad), None, "{bad:?}");
+        }
+    }
+}

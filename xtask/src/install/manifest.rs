@@ -60,6 +60,8 @@ pub struct Source {
     /// Whether the administrator may change it.
     #[serde(default)]
     pub config: bool,
+    /// The first systemd that bears it.
+    pub systemd: Option<u32>,
     /// Mode and owner.
     #[serde(flatten)]
     pub access: Access,
@@ -350,6 +352,17 @@ mod tests {
         assert_eq!(entry("mode = '0700'").unwrap(), "0700");
         assert_eq!(entry("").unwrap(), "0644");
         assert!(entry("moed = '0700'").is_err());
+    }
+
+    #[test]
+    fn what_an_older_systemd_does_not_bear_says_so() {
+        let manifest = Manifest::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap();
+        let first = berth_common::unit::FIRST_SYSTEMD_WITH_SCOPE_DROPINS;
+        for file in &manifest.file {
+            let is_scope = file.to.contains(".scope.d/");
+            assert_eq!(file.systemd, is_scope.then_some(first), "{}", file.from);
+        }
+        assert!(manifest.file.iter().any(|file| file.systemd.is_some()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod manifest;
 mod plan;
 mod replace;
+mod systemd;
 
 use crate::apt;
 use crate::image::Content;
@@ -47,7 +48,8 @@ pub fn install(workspace: &Workspace, progress: &Progress, options: &Options) ->
     let (manifest, places) = prepare(workspace, options)?;
     build(workspace, progress, &manifest, &places, &options.profile)?;
     let plan = Plan::new(workspace, &manifest, &places, &options.profile)?;
-    print!("{}", write(&plan, &options.destdir)?);
+    let systemd = systemd::version_in(&options.destdir);
+    print!("{}", write(&plan, &options.destdir, systemd)?);
     if let Some(elsewhere) = &options.lxc_user_nic {
         let mut wanted = manifest.replacement("lxc-user-nic", &places)?;
         if let Some(path) = elsewhere {
@@ -107,7 +109,8 @@ impl PackageContent {
 
     /// Writes the files below `tree`, setuid bits too: dpkg-deb makes everything root's.
     pub fn write(&self, tree: &Path) -> Result<()> {
-        write(&self.plan, tree)?;
+        // The package itself refuses to go where systemd is too old.
+        write(&self.plan, tree, None)?;
         for item in &self.plan.items {
             set_mode(&tree.join(item.to.trim_start_matches('/')), item.mode)?;
         }
@@ -145,7 +148,7 @@ pub fn install_in_image(workspace: &Workspace, tree: &Path) -> Result<()> {
     let options = image_options(tree);
     let (manifest, places) = prepare(workspace, &options)?;
     let plan = Plan::new(workspace, &manifest, &places, &options.profile)?;
-    print!("{}", write(&plan, tree)?);
+    print!("{}", write(&plan, tree, systemd::version_in(tree))?);
     for activate in plan.activate.iter().filter(|activate| activate.image) {
         println!("{}", activate.command);
         let status = Command::new("chroot")
@@ -197,13 +200,25 @@ fn build(
     progress.run(&format!("building Berth ({profile})"), &mut cargo)
 }
 
-/// Writes everything below `destdir` and tells what was done.
-fn write(plan: &Plan, destdir: &Path) -> Result<String> {
+/// Writes everything below `destdir`, where systemd has this version, and tells what was done.
+fn write(plan: &Plan, destdir: &Path, systemd: Option<u32>) -> Result<String> {
     let root = apt::is_root()?;
     let mut report = String::new();
     let mut unset = Vec::new();
+    let mut refused = String::new();
     for item in &plan.items {
         let path = destdir.join(item.to.trim_start_matches('/'));
+        if let Some(why) = systemd::refusal(item, systemd) {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                removed => {
+                    removed.with_context(|| format!("cannot remove {}", path.display()))?;
+                    writeln!(report, "removed {}", path.display())?;
+                }
+            }
+            writeln!(refused, "  {}: {why}", path.display())?;
+            continue;
+        }
         // A setuid bit without its owner would make a program run as somebody it is not meant to.
         let mode = if root { item.mode } else { item.mode & 0o777 };
         let note = match &item.kind {
@@ -211,10 +226,12 @@ fn write(plan: &Plan, destdir: &Path) -> Result<String> {
             Kind::File {
                 content,
                 config: true,
+                ..
             } => write_config(&path, content, mode)?,
             Kind::File {
                 content,
                 config: false,
+                ..
             } => {
                 write_file(&path, content, mode, root.then_some(item.owner))?;
                 ""
@@ -230,6 +247,12 @@ fn write(plan: &Plan, destdir: &Path) -> Result<String> {
             unset.push(item);
         }
         writeln!(report, "{mode:04o} {}{note}", path.display())?;
+    }
+    if !refused.is_empty() {
+        write!(report, "\nNot installed:\n{refused}")?;
+    }
+    if systemd.is_none() {
+        report.push_str(&systemd::to_be_looked_at(plan, destdir)?);
     }
     if !unset.is_empty() {
         report.push_str(&not_set(&unset, destdir)?);
@@ -350,6 +373,7 @@ mod tests {
         let kind = Kind::File {
             content: content.into(),
             config,
+            systemd: None,
         };
         Item {
             to: to.into(),
@@ -382,7 +406,7 @@ mod tests {
     #[test]
     fn modes_owners_and_what_could_not_be_set() {
         let scratch = Scratch::new("install-modes");
-        let report = write(&plan("one"), &scratch.0).unwrap();
+        let report = write(&plan("one"), &scratch.0, None).unwrap();
         let mode = |path: &str| scratch.0.join(path).metadata().unwrap().mode() & 0o7777;
         let root = apt::is_root().unwrap();
         assert_eq!(mode("var/lib/x"), 0o700);
@@ -399,12 +423,60 @@ mod tests {
     }
 
     #[test]
+    fn an_old_systemd_gets_no_drop_in_for_scopes() {
+        const DROPIN: &str = "/usr/lib/systemd/system/session-.scope.d/50-x.conf";
+        let mut dropin = file(DROPIN, 0o644, "[Scope]", false);
+        if let Kind::File { systemd, .. } = &mut dropin.kind {
+            *systemd = Some(252);
+        }
+        let mut plan = plan("one");
+        plan.items.push(dropin);
+        let scratch = Scratch::new("install-systemd");
+        let installed = scratch.0.join(DROPIN.trim_start_matches('/'));
+        let library = |name: &str| {
+            let dir = scratch.0.join("usr/lib/x86_64-linux-gnu/systemd");
+            drop(fs::remove_dir_all(&dir));
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(dir.join(name), "").unwrap();
+            systemd::version_in(&scratch.0)
+        };
+        // Nobody knows: installed, and said.
+        assert_eq!(systemd::version_in(&scratch.0), None);
+        let report = write(&plan, &scratch.0, None).unwrap();
+        assert!(
+            installed.exists() && report.contains("before 252"),
+            "{report}"
+        );
+        for (name, version) in [
+            ("libsystemd-shared-252.so", 252),
+            ("libsystemd-shared-257.13-1~deb13u1.so", 257),
+        ] {
+            assert_eq!(library(name), Some(version));
+            let report = write(&plan, &scratch.0, Some(version)).unwrap();
+            assert!(installed.exists() && !report.contains("252"), "{report}");
+        }
+        // An old one: not installed, and what is left of another installation is removed.
+        let old = library("libsystemd-shared-251.so");
+        assert_eq!(old, Some(251));
+        for removed in [true, false] {
+            let report = write(&plan, &scratch.0, old).unwrap();
+            assert!(!installed.exists(), "{report}");
+            assert!(
+                report.contains("needs systemd 252, and 251 is here"),
+                "{report}"
+            );
+            assert_eq!(report.contains("removed "), removed, "{report}");
+            assert!(scratch.0.join("usr/share/x/data").exists());
+        }
+    }
+
+    #[test]
     fn a_changed_configuration_stays() {
         let scratch = Scratch::new("install-config");
-        write(&plan("one"), &scratch.0).unwrap();
+        write(&plan("one"), &scratch.0, None).unwrap();
         let etc = scratch.0.join("etc/x.toml");
         fs::write(&etc, "mine").unwrap();
-        let report = write(&plan("two"), &scratch.0).unwrap();
+        let report = write(&plan("two"), &scratch.0, None).unwrap();
         assert!(report.contains("kept"), "{report}");
         assert_eq!(fs::read_to_string(&etc).unwrap(), "mine");
         assert_eq!(
@@ -417,7 +489,7 @@ mod tests {
         );
         fs::write(&etc, "two").unwrap();
         assert!(
-            write(&plan("two"), &scratch.0)
+            write(&plan("two"), &scratch.0, None)
                 .unwrap()
                 .contains("x.toml (was there)")
         );

@@ -42,6 +42,8 @@ pub enum Kind {
         content: Vec<u8>,
         /// Whether one that is there already stays.
         config: bool,
+        /// The first systemd that bears it.
+        systemd: Option<u32>,
     },
 }
 
@@ -83,6 +85,7 @@ impl Plan {
                 kind: Kind::File {
                     content,
                     config: false,
+                    systemd: None,
                 },
             });
         }
@@ -96,6 +99,7 @@ impl Plan {
                     kind: Kind::File {
                         content: filled(places, &path)?,
                         config: file.config,
+                        systemd: file.systemd,
                     },
                 });
             }
@@ -112,8 +116,15 @@ impl Plan {
         for item in &self.items {
             hash.add(&item.to)
                 .add(format!("{:o} {:?}", item.mode, item.owner));
-            if let Kind::File { content, config } = &item.kind {
-                hash.add(content).add([u8::from(*config)]);
+            if let Kind::File {
+                content,
+                config,
+                systemd,
+            } = &item.kind
+            {
+                hash.add(content)
+                    .add([u8::from(*config)])
+                    .add(format!("{systemd:?}"));
             }
         }
         for activate in &self.activate {
