@@ -18,7 +18,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 it could not be done, 2 the command line was not \
-understood.\nattach and exec return the command's own code, 125 if berth failed, 126 and 127 if \
+understood.\nattach, exec and cgroup exec return the command's own code, 125 if berth failed, 126 and 127 if \
 the command cannot be executed or does not exist, 128+N if signal N ended it.";
 
 /// The verbs.
@@ -58,6 +58,12 @@ pub enum Verb {
     /// Network interfaces that users' containers have on this host
     #[command(subcommand)]
     Nic(Nic),
+    /// Your delegated cgroups: run commands in them, look at them
+    #[command(subcommand)]
+    Cgroup(Cgroup),
+    /// Tell what on this host keeps Berth from doing all that it can, and what mends it; exits
+    /// with 1 if something is to be mended
+    Doctor(Doctor),
 }
 
 /// Arguments of create.
@@ -230,4 +236,52 @@ pub enum Nic {
     },
     /// Write /run/lxc/nics anew (root only)
     View,
+}
+
+/// What to do with delegated cgroups.
+#[derive(Debug, Subcommand)]
+pub enum Cgroup {
+    /// Run a command in your lasting cgroup, which outlives this session
+    Exec(CgroupExec),
+    /// Draw your delegated cgroups with owners, controllers, limits and processes
+    Show(CgroupShow),
+}
+
+/// Arguments of cgroup exec.
+#[derive(Debug, Args)]
+pub struct CgroupExec {
+    /// Run it in this login session's cgroup instead
+    #[arg(long)]
+    pub session: bool,
+    /// The command and its arguments, after --
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+/// Arguments of cgroup show.
+#[derive(Debug, Args)]
+pub struct CgroupShow {
+    /// Show another user's (root only)
+    #[arg(short, long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of doctor.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// What to look at (default: everything)
+    pub topic: Option<Topic>,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What doctor looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Topic {
+    /// Whether you have delegated cgroups, and which controllers reach them
+    Cgroups,
 }

@@ -10,6 +10,7 @@ pub mod commands;
 pub mod create;
 pub mod default_config;
 pub mod destroy;
+pub mod doctor;
 pub mod error;
 pub mod exec;
 pub mod grant;

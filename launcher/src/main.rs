@@ -9,7 +9,8 @@ use std::time::Duration;
 use berth::cli::{self, Cli, Verb};
 use berth::commands::start::{Where, needs_launch, through_launch_socket};
 use berth::commands::stop::Stopped;
-use berth::commands::{autostart, destroy, enable, info, list, start, stop};
+use berth::commands::{autostart, cgroup, destroy, enable, info, list, start, stop};
+use berth::doctor;
 use berth::error::{Error, Result};
 use berth::exec;
 use berth::grant;
@@ -62,6 +63,8 @@ fn run(cli: Cli) -> Result<u8> {
             options.force,
         )?),
         Verb::Nic(verb) => nic_verb(verb),
+        Verb::Cgroup(verb) => cgroup_verb(verb),
+        Verb::Doctor(options) => doctor_verb(options),
     }
 }
 
@@ -480,6 +483,56 @@ fn nic_verb(verb: &cli::Nic) -> Result<u8> {
         cli::Nic::View => nic::write_view()?,
     }
     Ok(exit::OK)
+}
+
+fn cgroup_verb(verb: &cli::Cgroup) -> Result<u8> {
+    match verb {
+        cli::Cgroup::Exec(options) => {
+            let which = if options.session {
+                cgroup::exec::Which::Session
+            } else {
+                cgroup::exec::Which::Lasting
+            };
+            match cgroup::exec::exec(which, &options.command)? {}
+        }
+        cli::Cgroup::Show(options) => {
+            let trees = cgroup::show::trees(options.user.as_deref())?;
+            if options.json {
+                json(&trees)?;
+            } else if trees.trees.is_empty() {
+                tell("no delegated cgroup; what is missing says: berth doctor cgroups");
+            } else {
+                let strokes = cgroup::draw::Strokes::of_locale(|name| std::env::var_os(name));
+                out_raw(cgroup::draw::draw(&trees, strokes).trim_end())?;
+            }
+            Ok(exit::OK)
+        }
+    }
+}
+
+fn doctor_verb(options: &cli::Doctor) -> Result<u8> {
+    let topics = match options.topic {
+        Some(topic) => vec![topic],
+        None => vec![cli::Topic::Cgroups],
+    };
+    let reports: Vec<_> = topics
+        .iter()
+        .map(|topic| match topic {
+            cli::Topic::Cgroups => doctor::cgroups::examine(),
+        })
+        .collect::<Result<_>>()?;
+    if options.json {
+        json(&reports)?;
+    } else {
+        for report in &reports {
+            out(&report.text())?;
+        }
+    }
+    Ok(if reports.iter().all(|report| report.fine) {
+        exit::OK
+    } else {
+        exit::FAILED
+    })
 }
 
 /// Something that was found is a failure of what was looked at.

@@ -1,6 +1,7 @@
 //! Holds a user's lasting delegated cgroup and launches commands into it: the program's parts.
 #![forbid(unsafe_code)]
 
+mod attach;
 pub mod command;
 mod error;
 pub mod hold;

@@ -1,17 +1,16 @@
 //! Answers a user's launch socket. One thread, one poll loop.
 
+use crate::attach;
 use crate::command::Program;
 use crate::error::{Doing, Error, Result};
 use crate::session::{Owner, Session, refuse};
 use berth_cgroups::{CgroupPath, DelegatedBase, Hierarchy};
 use berth_common::{Uid, cgroup, unit};
-use berth_kernel::process::{self, PidFd};
 use berth_kernel::signal::SignalQueue;
 use berth_kernel::{cred, sock};
 use berth_session_protocol::Connection;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::CloneFlags;
 use nix::sys::signal::Signal;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,8 +19,6 @@ use std::time::{Duration, Instant};
 
 /// The most clients at a time. Each takes three descriptors; the soft limit is 1024.
 const MAX_SESSIONS: usize = 64;
-/// How long the move into the lasting cgroup may take.
-const ATTACH_LIMIT: Duration = Duration::from_secs(20);
 /// The pause after a failed start, so that a host where it cannot work is not kept busy by
 /// restarts; after a crash the unit's `RestartSec=` alone counts.
 const FAILURE_PAUSE: Duration = Duration::from_secs(2);
@@ -37,6 +34,11 @@ pub fn run() -> Result<()> {
     if !uid.is_person() {
         return refuse_all(&listener);
     }
+    // Before the move: later the service manager would take it for the other unit's. Nobody depends
+    // on it.
+    let unit = unit::lasting_base(uid);
+    let status = format!("STATUS=Answering the launch socket; what it starts is in {unit}");
+    let _ = berth_systemd_bus::notify(&status);
     let prepare = || {
         enter_lasting_cgroup(uid)?;
         Server::new(listener, uid, Program::of(uid)?)
@@ -70,7 +72,7 @@ fn enter_lasting_cgroup(uid: Uid) -> Result<()> {
     if is_in(&hierarchy, &leaf).doing(&operation)? {
         return Ok(());
     }
-    attach(&unit).doing(&operation)?;
+    attach_self(uid)?;
     match is_in(&hierarchy, &leaf).doing(&operation)? {
         true => Ok(()),
         false => Err(Error::new(
@@ -84,38 +86,14 @@ fn is_in(hierarchy: &Hierarchy, leaf: &CgroupPath) -> berth_cgroups::Result<bool
     Ok(hierarchy.path_of_self()? == *leaf)
 }
 
-/// Has the service manager move this process. A child talks to it: a connection to the bus
-/// brings threads and memory that would stay as long as this process.
-fn attach(unit: &str) -> io::Result<()> {
-    let own = [std::process::id()];
-    let child = process::clone(CloneFlags::empty(), None, || {
-        let leaf = format!("/{}", cgroup::LEAF);
-        match berth_systemd_bus::attach_processes_to_unit(unit, &leaf, &own) {
-            Ok(()) => berth_common::exit::OK,
-            Err(error) => {
-                tracing::error!("{error}");
-                berth_common::exit::FAILED
-            }
-        }
-    })?;
-    if !wait_for(&child.pidfd, ATTACH_LIMIT)? {
-        child.pidfd.signal(Signal::SIGKILL as i32)?;
-        child.pidfd.wait()?;
-        return Err(io::Error::from(io::ErrorKind::TimedOut));
-    }
-    match child.pidfd.wait()? {
+/// Has the service manager move this process, and waits for it.
+fn attach_self(uid: Uid) -> Result<()> {
+    let operation = "have the service manager move this process";
+    let child = attach::start(uid, std::process::id().cast_signed(), None)?;
+    match child.pidfd.wait().doing(operation)? {
         exit if exit.success() => Ok(()),
-        exit => Err(io::Error::other(format!(
-            "the call to the service manager failed ({exit})"
-        ))),
+        exit => Err(Error::new(operation, format!("the call failed ({exit})"))),
     }
-}
-
-/// Whether the process ends within `limit`.
-fn wait_for(process: &PidFd, limit: Duration) -> io::Result<bool> {
-    let timeout = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
-    let mut ready = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
-    Ok(poll(&mut ready, timeout)? > 0)
 }
 
 /// For root and system users: their socket exists because their service manager's drop-in is
@@ -247,10 +225,10 @@ impl Server {
 
     fn step_sessions(&mut self, ready: &[Event]) {
         let now = Instant::now();
-        let program = &self.program;
+        let (owner, program) = (self.owner, &self.program);
         let step = |(i, mut session): (usize, Session)| {
             if ready.contains(&Event::Talk(i)) {
-                session = session.hear(program)?;
+                session = session.hear(owner, program)?;
             }
             if ready.contains(&Event::End(i)) {
                 session = session.reap()?;

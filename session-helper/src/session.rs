@@ -1,7 +1,8 @@
-//! One client of the launch socket and the command that runs for it.
+//! One client of the launch socket and what runs for it.
 
+use crate::attach;
 use crate::command::{Descriptors, Program};
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use berth_kernel::process::Child;
 use berth_kernel::sock::NamespaceId;
 use berth_session_protocol::Connection;
@@ -56,6 +57,11 @@ pub(crate) enum Session {
         connection: Option<Connection>,
         child: Child,
     },
+    /// A child has it moved, and will answer it.
+    Moving {
+        connection: Connection,
+        child: Child,
+    },
 }
 
 impl Session {
@@ -72,6 +78,8 @@ impl Session {
         match self {
             Self::Waiting { connection, .. } => Some(connection.as_fd()),
             Self::Running { connection, .. } => connection.as_ref().map(AsFd::as_fd),
+            // It has asked for all that it may.
+            Self::Moving { .. } => None,
         }
     }
 
@@ -79,7 +87,7 @@ impl Session {
     pub fn end(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Self::Waiting { .. } => None,
-            Self::Running { child, .. } => Some(child.pidfd.as_fd()),
+            Self::Running { child, .. } | Self::Moving { child, .. } => Some(child.pidfd.as_fd()),
         }
     }
 
@@ -87,41 +95,20 @@ impl Session {
     pub fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Waiting { deadline, .. } => Some(*deadline),
-            Self::Running { .. } => None,
+            Self::Running { .. } | Self::Moving { .. } => None,
         }
     }
 
-    /// Whether a command runs.
+    /// Whether something is being done for the client.
     pub fn is_running(&self) -> bool {
-        matches!(self, Self::Running { .. })
+        matches!(self, Self::Running { .. } | Self::Moving { .. })
     }
 
     /// Takes one message of the client. `None`: the session is over.
-    pub fn hear(self, program: &Program) -> Option<Self> {
+    pub fn hear(self, owner: Owner, program: &Program) -> Option<Self> {
         match self {
-            Self::Waiting { connection, .. } => {
-                let request = match connection.recv() {
-                    Ok(None) => return None,
-                    Ok(Some((frame, fds))) => Request::from_frame(frame).map(|it| (it, fds)),
-                    Err(error) => Err(error),
-                };
-                let started = match request {
-                    Ok((Request::Launch(launch), fds)) => start(&launch, fds, program),
-                    Ok(_) => Err(Error::new("obey", "a launch comes first")),
-                    Err(error) => Err(Error::new("understand the request", error)),
-                };
-                match started {
-                    Ok(child) => {
-                        let pid = child.pid;
-                        Some(Self::running(connection, child).tell(&Reply::Started { pid }))
-                    }
-                    Err(error) => {
-                        tracing::warn!("refused: {error}");
-                        refuse(&connection, error.to_string());
-                        None
-                    }
-                }
-            }
+            Self::Waiting { connection, .. } => Self::begin(connection, owner, program),
+            moving @ Self::Moving { .. } => Some(moving),
             Self::Running {
                 connection: Some(connection),
                 child,
@@ -145,6 +132,33 @@ impl Session {
             running @ Self::Running {
                 connection: None, ..
             } => Some(running),
+        }
+    }
+
+    /// Takes a client's first message.
+    fn begin(connection: Connection, owner: Owner, program: &Program) -> Option<Self> {
+        let request = match connection.recv() {
+            Ok(None) => return None,
+            Ok(Some((frame, fds))) => Request::from_frame(frame).map(|it| (it, fds)),
+            Err(error) => Err(error),
+        };
+        let begun = match request {
+            Ok((Request::Launch(launch), fds)) => start(&launch, fds, program).map(|child| {
+                let pid = child.pid;
+                (child, Some(Reply::Started { pid }))
+            }),
+            Ok((Request::Attach, _)) => start_move(&connection, owner).map(|child| (child, None)),
+            Ok((Request::Signal(_), _)) => Err(Error::new("obey", "a launch comes first")),
+            Err(error) => Err(Error::new("understand the request", error)),
+        };
+        match begun {
+            Ok((child, Some(reply))) => Some(Self::running(connection, child).tell(&reply)),
+            Ok((child, None)) => Some(Self::Moving { connection, child }),
+            Err(error) => {
+                tracing::warn!("refused: {error}");
+                refuse(&connection, error.to_string());
+                None
+            }
         }
     }
 
@@ -184,8 +198,10 @@ impl Session {
 
     /// Looks whether the command has ended, and tells the client. `None`: the session is over.
     pub fn reap(self) -> Option<Self> {
-        let Self::Running { connection, child } = self else {
-            return Some(self);
+        let (connection, child) = match self {
+            Self::Waiting { .. } => return Some(self),
+            Self::Running { connection, child } => (connection, child),
+            Self::Moving { connection, child } => return reap_move(connection, child),
         };
         match child.pidfd.try_wait() {
             Ok(None) => Some(Self::Running { connection, child }),
@@ -200,6 +216,33 @@ impl Session {
                 tracing::warn!("how process {} ended is not known: {error}", child.pid);
                 None
             }
+        }
+    }
+}
+
+/// Has the client itself moved into the lasting cgroup.
+fn start_move(connection: &Connection, owner: Owner) -> Result<Child> {
+    let operation = "move the client";
+    let peer = connection.peer().doing(operation)?;
+    if peer.pid <= 0 {
+        let reason = "it is in a process namespace that cannot be seen from here";
+        return Err(Error::new(operation, reason));
+    }
+    let child = attach::start(owner.uid, peer.pid, Some(connection))?;
+    tracing::info!("moving process {} here", peer.pid);
+    Ok(child)
+}
+
+/// The child that had the client moved has ended, and has told the client how it went unless it
+/// was killed.
+fn reap_move(connection: Connection, child: Child) -> Option<Session> {
+    match child.pidfd.try_wait() {
+        Ok(None) => Some(Session::Moving { connection, child }),
+        Ok(Some(exit)) if exit.success() => None,
+        other => {
+            tracing::warn!("moving a client failed: {other:?}");
+            refuse(&connection, "the process that should move it failed".into());
+            None
         }
     }
 }

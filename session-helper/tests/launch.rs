@@ -231,6 +231,19 @@ fn nonsense_is_refused_and_the_service_goes_on() {
     assert!(open < 10, "{open} descriptors");
 }
 
+fn a_client_that_cannot_be_moved_hears_why() {
+    let service = Service::start("move");
+    let connection = service.connect();
+    // Without such a unit, or without a system bus, the service manager does not do it.
+    connection.send(&Request::Attach.to_frame(), &[]).unwrap();
+    let Some(Reply::Refused(reason)) = hear(&connection) else {
+        panic!("moved, or silent")
+    };
+    assert!(reason.contains("into the lasting cgroup"), "{reason}");
+    assert!(hear(&connection).is_none());
+    assert_eq!(service.run("exit 0", &[]).0, Exit::Code(0));
+}
+
 fn too_many_at_once_are_refused_and_silent_ones_forgotten() {
     let service = Service::start("many");
     let silent: Vec<_> = (0..64).map(|_| service.connect()).collect();
@@ -303,6 +316,7 @@ const TESTS: &[(&str, fn())] = tests![
     codes_and_signals_come_back,
     a_command_whose_caller_is_gone_is_asked_to_end,
     nonsense_is_refused_and_the_service_goes_on,
+    a_client_that_cannot_be_moved_hears_why,
     too_many_at_once_are_refused_and_silent_ones_forgotten,
     it_ends_in_order,
     a_peer_in_another_user_namespace_is_refused,

@@ -45,6 +45,17 @@ pub fn reset() -> io::Result<()> {
     Ok(())
 }
 
+/// Gives one signal its default action.
+pub fn set_default(signal: Signal) -> io::Result<()> {
+    // SAFETY: SIG_DFL installs no handler.
+    let before = unsafe { libc::signal(signal as i32, libc::SIG_DFL) };
+    if before == libc::SIG_ERR {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
 /// Makes the caller deaf to `signal`.
 pub fn ignore(signal: Signal) -> io::Result<()> {
     // SAFETY: SIG_IGN installs no handler.

@@ -116,19 +116,45 @@ pub struct Descriptors<'a> {
     pub directory: BorrowedFd<'a>,
 }
 
+/// Moves the calling process into the leaf of the lasting cgroup of `uid` (the caller's own). All
+/// that the process is and has stays as it was: its terminal, its session, its parent. Where the
+/// lasting cgroup has gone, asking for it brings it back. A signal ends the wait as it would end
+/// the caller.
+pub fn attach(uid: Uid) -> Result<(), LaunchError> {
+    ask_to_be_moved(&connect(uid)?, uid)
+}
+
+fn ask_to_be_moved(connection: &Connection, uid: Uid) -> Result<(), LaunchError> {
+    connection
+        .set_receive_timeout(Some(ANSWER_LIMIT))
+        .map_err(Error::io("limit the wait for the service"))?;
+    send_unless_closed(connection, &Request::Attach.to_frame(), &[])?;
+    match connection.recv() {
+        Ok(Some((frame, _))) => match Reply::from_frame(&frame)? {
+            Reply::Attached => Ok(()),
+            Reply::Refused(reason) => Err(LaunchError::Refused(reason)),
+            _ => Err(Error::Unexpected("this is no answer to a wish to be moved").into()),
+        },
+        Ok(None) => Err(LaunchError::DiedBefore(uid)),
+        Err(error) if error.is_would_block() => Err(LaunchError::Silent(uid)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn connect(uid: Uid) -> Result<Connection, LaunchError> {
+    let path = socket_path(uid);
+    match Connection::connect(&path) {
+        Ok(connection) => Ok(connection),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(LaunchError::NoSocket(path)),
+        Err(source) => Err(LaunchError::Connect { path, source }),
+    }
+}
+
 /// Runs `berth` with these arguments in the lasting cgroup of `uid` (the caller's own) and waits
 /// for its end. SIGINT, SIGTERM, SIGHUP and SIGQUIT that the caller gets meanwhile are forwarded,
 /// except those that it ignores. To be called where there are no other threads.
 pub fn launch(uid: Uid, launch: Launch, with: Descriptors<'_>) -> Result<Exit, LaunchError> {
-    let path = socket_path(uid);
-    let connection = match Connection::connect(&path) {
-        Ok(connection) => connection,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(LaunchError::NoSocket(path));
-        }
-        Err(source) => return Err(LaunchError::Connect { path, source }),
-    };
-    converse(&connection, uid, launch, with)
+    converse(&connect(uid)?, uid, launch, with)
 }
 
 fn converse(
@@ -161,6 +187,7 @@ fn converse(
             };
             match Reply::from_frame(&frame)? {
                 Reply::Started { pid } => running = Some(pid),
+                Reply::Attached => return Err(Error::Unexpected("nobody asked for that").into()),
                 Reply::Exited(exit) => return Ok(exit),
                 Reply::Refused(reason) => return Err(LaunchError::Refused(reason)),
             }
@@ -300,6 +327,32 @@ mod tests {
             say(&service, Reply::Started { pid: 5 });
         });
         assert!(matches!(after, Err(LaunchError::DiedAfter { pid: 5, .. })));
+    }
+
+    #[test]
+    fn a_wish_to_be_moved_is_granted_refused_or_not_heard() {
+        let ask = |service: fn(Connection)| {
+            let (ours, theirs) = Connection::pair().unwrap();
+            let other = std::thread::spawn(move || service(theirs));
+            let result = ask_to_be_moved(&ours, Uid::ROOT);
+            drop(ours);
+            other.join().unwrap();
+            result
+        };
+        let granted = ask(|service| {
+            let (frame, _) = service.recv().unwrap().unwrap();
+            assert_eq!(Request::from_frame(frame).unwrap(), Request::Attach);
+            say(&service, Reply::Attached);
+        });
+        assert!(granted.is_ok(), "{granted:?}");
+        let refused = ask(|service| say(&service, Reply::Refused("why".into())));
+        assert!(matches!(refused, Err(LaunchError::Refused(why)) if why == "why"));
+        assert!(matches!(ask(drop), Err(LaunchError::DiedBefore(_))));
+        let strange = ask(|service| {
+            service.recv().unwrap();
+            say(&service, Reply::Started { pid: 5 });
+        });
+        assert!(matches!(strange, Err(LaunchError::Protocol(_))));
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! working directory). The service answers [`Reply::Refused`], or [`Reply::Started`] and, when
 //! the command has ended, [`Reply::Exited`]. In between the client may send signals. One command
 //! a connection.
+//!
+//! Or it sends [`Request::Attach`] and hears [`Reply::Attached`] or a refusal: the client itself
+//! is in the lasting cgroup then, with everything that it is and has.
 
 use crate::{Error, Frame};
 use berth_common::{Uid, path};
@@ -18,6 +21,8 @@ const STARTED: u8 = 2;
 const SIGNAL: u8 = 3;
 const EXITED: u8 = 4;
 const REFUSED: u8 = 5;
+const ATTACH: u8 = 6;
+const ATTACHED: u8 = 7;
 
 /// How many descriptors come with a [`Launch`].
 pub const LAUNCH_FDS: usize = 4;
@@ -73,6 +78,9 @@ pub struct Launch {
 pub enum Request {
     /// Run this; the first request of a connection.
     Launch(Launch),
+    /// Move me, the process that has connected, into the leaf of the lasting cgroup; instead of a
+    /// launch.
+    Attach,
     /// Send the command this signal, one of [`FORWARDED`].
     Signal(Signal),
 }
@@ -85,6 +93,8 @@ pub enum Reply {
         /// In the service's process namespace.
         pid: i32,
     },
+    /// The client is in the lasting cgroup.
+    Attached,
     /// The command has ended.
     Exited(Exit),
     /// Nothing was started, for this reason.
@@ -108,6 +118,7 @@ impl Request {
                 );
                 Frame::new(LAUNCH, fields)
             }
+            Self::Attach => Frame::new(ATTACH, Vec::new()),
             Self::Signal(signal) => Frame::new(SIGNAL, vec![number(*signal as i32)]),
         }
     }
@@ -117,6 +128,7 @@ impl Request {
     pub fn from_frame(frame: Frame) -> Result<Self, Error> {
         match frame.kind {
             LAUNCH => launch(frame.fields).map(Self::Launch),
+            ATTACH if frame.fields.is_empty() => Ok(Self::Attach),
             SIGNAL => {
                 let [field] = frame.fields.as_slice() else {
                     return Err(Error::Unexpected("a signal has one field"));
@@ -175,6 +187,7 @@ impl Reply {
     pub fn to_frame(&self) -> Frame {
         match self {
             Self::Started { pid } => Frame::new(STARTED, vec![number(*pid)]),
+            Self::Attached => Frame::new(ATTACHED, Vec::new()),
             Self::Exited(Exit::Code(code)) => Frame::new(EXITED, vec![vec![0], number(*code)]),
             Self::Exited(Exit::Signal(signal)) => {
                 Frame::new(EXITED, vec![vec![1], number(*signal)])
@@ -189,6 +202,7 @@ impl Reply {
             (STARTED, [pid]) => Ok(Self::Started {
                 pid: to_number(pid)?,
             }),
+            (ATTACHED, []) => Ok(Self::Attached),
             (EXITED, [how, value]) => match how.as_slice() {
                 [0] => Ok(Self::Exited(Exit::Code(to_number(value)?))),
                 [1] => Ok(Self::Exited(Exit::Signal(to_number(value)?))),
@@ -239,7 +253,7 @@ mod tests {
 
         #[test]
         fn any_frame_is_understood_or_refused(
-            kind in 0u8..7,
+            kind in 0u8..9,
             count in 0u32..5,
             mut fields in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..6), 0..6),
             counted: bool,
@@ -257,9 +271,16 @@ mod tests {
     }
 
     #[test]
+    fn a_client_asks_to_be_moved() {
+        let request = Request::from_frame(Request::Attach.to_frame()).unwrap();
+        assert_eq!(request, Request::Attach);
+    }
+
+    #[test]
     fn replies_arrive_as_they_were_sent() {
         for reply in [
             Reply::Started { pid: 4711 },
+            Reply::Attached,
             Reply::Exited(Exit::Code(3)),
             Reply::Exited(Exit::Signal(9)),
             Reply::Refused("no: because".into()),
@@ -314,6 +335,7 @@ mod tests {
             (SIGNAL, vec![count(9)]),
             (SIGNAL, vec![count(0)]),
             (SIGNAL, vec![]),
+            (ATTACH, vec![vec![]]),
             (STARTED, vec![count(1)]),
             (0, vec![]),
         ] {

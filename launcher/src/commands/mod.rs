@@ -1,6 +1,7 @@
 //! What the verbs of the command line do. Printing happens in `cli`; here results are values.
 
 pub mod autostart;
+pub mod cgroup;
 pub mod destroy;
 pub mod enable;
 pub mod info;

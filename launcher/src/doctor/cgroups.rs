@@ -1,0 +1,651 @@
+//! `berth doctor cgroups`: whether the caller has delegated cgroups, and which controllers reach
+//! them.
+
+use berth_common::unit;
+
+use super::facts::{Base, Door, Facts, Gap, Layout, Session, Where};
+use super::{Finding, Report};
+use crate::error::Result;
+
+/// Installs what is missing; the units come with the rest.
+const INSTALL: &str = "cargo xtask install && systemctl daemon-reload, as root in Berth's \
+                       repository (docs/install.md)";
+
+/// Looks and judges.
+pub fn examine() -> Result<Report> {
+    Ok(Report::new("cgroups", judge(&Facts::gather()?)))
+}
+
+/// What the facts mean.
+fn judge(facts: &Facts) -> Vec<Finding> {
+    let mut findings = vec![host(facts)];
+    if facts.layout != Layout::Unified {
+        return findings;
+    }
+    findings.extend(age_of_systemd(facts));
+    findings.push(session(facts));
+    if !matches!(facts.place, Where::Lasting)
+        && let Some(base) = &facts.here
+    {
+        findings.push(controllers("controllers", base, facts));
+    }
+    if facts.uid.is_person() {
+        findings.push(lasting(facts));
+        if let Some(base) = &facts.lasting {
+            findings.push(controllers("lasting", base, facts));
+        }
+        findings.extend(door(facts));
+    } else {
+        let text = "root and system users have no lasting cgroup; people have";
+        findings.push(Finding::note("lasting", text));
+    }
+    findings
+}
+
+fn host(facts: &Facts) -> Finding {
+    const BOOT: &str = "boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line";
+    const MOUNT: &str = "mount -t cgroup2 cgroup2 /sys/fs/cgroup, as root, at boot";
+    let init = match facts.systemd {
+        Some(0) => "systemd".to_owned(),
+        Some(version) => format!("systemd {version}"),
+        None => facts.init.clone(),
+    };
+    let elogind = if facts.elogind { " and elogind" } else { "" };
+    let init = format!("process 1 is {init}{elogind}");
+    let remedy = match facts.systemd {
+        Some(_) => BOOT,
+        None => MOUNT,
+    };
+    match facts.layout {
+        Layout::Unified => Finding::ok("host", format!("cgroup v2, {init}")),
+        Layout::Hybrid => Finding::problem(
+            "host",
+            format!(
+                "cgroup v1 has the controllers, v2 is beside it without them; {init}: limits of \
+                 containers will be refused"
+            ),
+            remedy,
+        ),
+        Layout::Legacy => Finding::problem(
+            "host",
+            format!("cgroup v1 only; {init}: nothing can be delegated"),
+            remedy,
+        ),
+        Layout::None => Finding::problem("host", format!("no cgroups are mounted; {init}"), remedy),
+    }
+}
+
+fn age_of_systemd(facts: &Facts) -> Option<Finding> {
+    match facts.systemd {
+        Some(version @ 1..250) => Some(Finding::note(
+            "systemd",
+            format!(
+                "systemd {version} does not know ExitType= (250 does): containers end when the \
+                 holder of their cgroup is killed"
+            ),
+        )),
+        _ => None,
+    }
+}
+
+fn session(facts: &Facts) -> Finding {
+    const WHAT: &str = "session";
+    let elsewhere = "berth start uses your lasting cgroup from here all the same";
+    match &facts.place {
+        Where::Lasting => {
+            let text = format!("you are in your lasting cgroup ({})", facts.path);
+            Finding::ok(WHAT, text)
+        }
+        Where::Session(session) if facts.here.is_some() => Finding::ok(
+            WHAT,
+            format!(
+                "the cgroup of session {} is delegated{}",
+                session.id,
+                if facts.uid.is_root() {
+                    ", and stays root's"
+                } else {
+                    " to you"
+                }
+            ),
+        ),
+        Where::Session(session) if session.of != facts.uid => Finding::note(
+            WHAT,
+            format!(
+                "you are in session {} of user {} (su or sudo): its cgroup is not yours; \
+                 {elsewhere}",
+                session.id, session.of
+            ),
+        ),
+        Where::Session(session) => undelegated(facts, session),
+        Where::Manager => Finding::note(
+            WHAT,
+            format!(
+                "you are below your service manager ({}), whose inside it rules; {elsewhere}",
+                facts.path
+            ),
+        ),
+        Where::Elsewhere if facts.here.is_some() => {
+            let text = format!("you are in a delegated cgroup ({})", facts.path);
+            Finding::ok(WHAT, text)
+        }
+        Where::Elsewhere => Finding::note(
+            WHAT,
+            format!(
+                "you are in no login session ({}), as under cron, sudo or su from a service; \
+                 {elsewhere}",
+                facts.path
+            ),
+        ),
+    }
+}
+
+/// Why the caller's own session has no delegated cgroup: the first reason in the order in which a
+/// login meets them.
+fn undelegated(facts: &Facts, session: &Session) -> Finding {
+    const WHAT: &str = "session";
+    const AGAIN: &str = "log out and in again";
+    let what = format!("the cgroup of session {} is not delegated", session.id);
+    let stack = &facts.stack;
+    let service = session.service.as_deref().unwrap_or("the login");
+    if let Some(version @ 1..unit::FIRST_SYSTEMD_WITH_SCOPE_DROPINS) = facts.systemd {
+        return Finding::note(
+            WHAT,
+            format!(
+                "{what}: systemd {version} cannot do that ({} can); containers run in your lasting \
+                 cgroup",
+                unit::FIRST_SYSTEMD_WITH_SCOPE_DROPINS
+            ),
+        );
+    }
+    let Some(dropin) = facts.session_dropin else {
+        let text = format!("{what}: the drop-in session-.scope.d/50-berth.conf is missing");
+        return Finding::problem(WHAT, text, INSTALL);
+    };
+    if stack.switched_off {
+        return Finding::note(
+            WHAT,
+            format!(
+                "{what}: session=none in {}, the administrator's choice; containers run in your \
+                 lasting cgroup",
+                stack.file.display()
+            ),
+        );
+    }
+    if !stack.installed {
+        let text = format!("{what}: the PAM module pam_berth.so is not installed");
+        return Finding::problem(WHAT, text, INSTALL);
+    }
+    if !stack.has_module {
+        let text = format!("{what}: pam_berth.so is not in the PAM stack of {service}");
+        let remedy = match stack.by_pam_auth_update {
+            true => "sudo pam-auth-update --enable cgroup-berth, and log in again".to_owned(),
+            false => line_to_add(facts),
+        };
+        return Finding::problem(WHAT, text, remedy);
+    }
+    if !stack.after_systemd {
+        let text = format!(
+            "{what}: in the PAM stack of {service}, pam_berth.so does not come after \
+             pam_systemd.so"
+        );
+        return Finding::problem(WHAT, text, line_to_add(facts));
+    }
+    let began = session.began.unwrap_or(u64::MAX);
+    if began < dropin.max(stack.changed) {
+        let text = format!("{what}: the session is older than Berth's installation");
+        return Finding::problem(WHAT, text, AGAIN);
+    }
+    if !session.marked {
+        let text = format!("{what}: systemd has not read session-.scope.d/50-berth.conf yet");
+        return Finding::problem(WHAT, text, "sudo systemctl daemon-reload, and log in again");
+    }
+    Finding::problem(
+        WHAT,
+        format!(
+            "{what}: it belongs to uid {}, and the module left it there",
+            session.owner
+        ),
+        "sudo journalctl -b -g pam_berth, which says why",
+    )
+}
+
+fn line_to_add(facts: &Facts) -> String {
+    let below = match facts.systemd {
+        Some(_) => "pam_systemd.so",
+        None => "pam_elogind.so, if it is there",
+    };
+    format!(
+        "add, as root, to {} below {below}: session optional pam_berth.so",
+        facts.stack.file.display()
+    )
+}
+
+fn controllers(what: &'static str, base: &Base, facts: &Facts) -> Finding {
+    let reach = match base.controllers.as_slice() {
+        [] => format!("no controller reaches {}", base.path),
+        some => format!("{} reach {}", some.join(" "), base.path),
+    };
+    let Some((name, gap)) = base.missing.first_key_value() else {
+        return Finding::ok(what, reach);
+    };
+    // One missing link of a chain is mended at a time; io is a luxury.
+    let (name, gap) = base
+        .missing
+        .iter()
+        .find(|(name, _)| **name != "io")
+        .unwrap_or((name, gap));
+    let (why, remedy) = match gap {
+        Gap::NotInKernel => ("the kernel does not offer it".to_owned(), None),
+        Gap::SwitchedOff => (
+            "it is switched off at boot".to_owned(),
+            Some(format!(
+                "boot without cgroup_disable={name} on the kernel's command line"
+            )),
+        ),
+        Gap::InV1 => (
+            "a v1 hierarchy has it".to_owned(),
+            Some(format!(
+                "unmount the v1 hierarchy of {name} (findmnt -t cgroup), as root"
+            )),
+        ),
+        Gap::Stops { at } => (
+            format!("cgroup.subtree_control of {at} lacks it"),
+            Some(hand_on(name, at, facts)),
+        ),
+    };
+    let text = format!("{reach}; {name} does not: {why}");
+    match remedy {
+        Some(remedy) if *name != "io" => Finding::problem(what, text, remedy),
+        Some(remedy) => Finding::note(what, format!("{text} (to have it: {remedy})")),
+        None => Finding::note(what, text),
+    }
+}
+
+/// What makes a cgroup hand a controller on. On systemd's ground that is systemd: whatever the
+/// setting was before, it then hands on anew what the units below want.
+fn hand_on(controller: &str, at: &str, facts: &Facts) -> String {
+    let setting = match controller {
+        "cpu" => Some("CPUWeight=100"),
+        "memory" => Some("MemoryAccounting=yes"),
+        "pids" => Some("TasksAccounting=yes"),
+        "io" => Some("IOAccounting=yes"),
+        _ => None,
+    };
+    let unit = match at.rsplit('/').next() {
+        None | Some("") => "-.slice",
+        Some(unit) => unit,
+    };
+    let is_unit = [".slice", ".scope", ".service"]
+        .iter()
+        .any(|kind| unit.ends_with(kind));
+    match (setting, facts.systemd) {
+        (Some(setting), Some(_)) if is_unit => {
+            format!("sudo systemctl set-property -- {unit} {setting}")
+        }
+        _ => format!(
+            "echo +{controller} > /sys/fs/cgroup{}/cgroup.subtree_control, as root",
+            at.trim_end_matches('/')
+        ),
+    }
+}
+
+fn lasting(facts: &Facts) -> Finding {
+    const WHAT: &str = "lasting";
+    let (uid, user) = (facts.uid, &facts.user);
+    let stays = if facts.lingers {
+        "you linger: containers run on after a logout and start at boot"
+    } else {
+        "it ends with your last logout (loginctl enable-linger keeps it)"
+    };
+    if let Some(base) = &facts.lasting {
+        return Finding::ok(
+            WHAT,
+            format!("your lasting cgroup is {}; {stays}", base.path),
+        );
+    }
+    let what = "you have no lasting cgroup";
+    let start = format!(
+        "sudo systemctl start {} {}",
+        unit::lasting_base(uid),
+        unit::launch_socket(uid)
+    );
+    match facts.systemd {
+        None => Finding::problem(
+            WHAT,
+            format!("{what}: without systemd pam_berth makes it at a login"),
+            match facts.stack.has_module {
+                true => "log out and in again".to_owned(),
+                false => line_to_add(facts),
+            },
+        ),
+        Some(_) if !facts.units => Finding::problem(
+            WHAT,
+            format!("{what}: its units are not installed"),
+            INSTALL,
+        ),
+        Some(_) if facts.manager => Finding::problem(
+            WHAT,
+            format!(
+                "{what}, though your service manager runs: it is older than Berth's \
+                     installation, or {} failed",
+                unit::lasting_base(uid)
+            ),
+            start,
+        ),
+        Some(_) if facts.lingers => Finding::problem(
+            WHAT,
+            format!("{what}: your service manager does not run, though you linger"),
+            format!("sudo systemctl start user@{uid}.service"),
+        ),
+        Some(_) => Finding::problem(
+            WHAT,
+            format!("{what}: you are not logged in and do not linger"),
+            format!("sudo loginctl enable-linger {user}"),
+        ),
+    }
+}
+
+/// The launch socket, where there is something for it to lead to.
+fn door(facts: &Facts) -> Option<Finding> {
+    const WHAT: &str = "launch";
+    let uid = facts.uid;
+    match facts.door.as_ref()? {
+        Door::Answers => Some(Finding::ok(WHAT, "the launch socket answers")),
+        Door::Missing if facts.systemd.is_none() => {
+            let text = "there is no launch service: berth start uses the cgroup that you are in";
+            Some(Finding::note(WHAT, text))
+        }
+        Door::Missing => facts.lasting.as_ref().map(|_| {
+            Finding::problem(
+                WHAT,
+                "there is no launch socket",
+                format!("sudo systemctl start {}", unit::launch_socket(uid)),
+            )
+        }),
+        Door::Refuses(why) => Some(Finding::problem(
+            WHAT,
+            format!("the launch service refused: {why}"),
+            format!(
+                "systemctl status {}, which shows more",
+                unit::session_helper(uid)
+            ),
+        )),
+        Door::Fails(why) => Some(Finding::problem(
+            WHAT,
+            format!("the launch socket does not answer as it should: {why}"),
+            format!("sudo systemctl restart {}", unit::session_helper(uid)),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::super::facts::Stack;
+    use super::*;
+    use berth_common::Uid;
+    use std::collections::BTreeMap;
+
+    fn base(path: &str) -> Base {
+        Base {
+            path: path.into(),
+            controllers: vec!["cpu".into(), "memory".into(), "pids".into()],
+            missing: BTreeMap::new(),
+        }
+    }
+
+    /// alice in a session that is as it should be.
+    fn fine() -> Facts {
+        let uid = Uid::new(1000).unwrap();
+        Facts {
+            uid,
+            user: "alice".into(),
+            layout: Layout::Unified,
+            init: "systemd".into(),
+            systemd: Some(252),
+            elogind: false,
+            path: "/user.slice/user-1000.slice/session-3.scope/init.scope".into(),
+            place: Where::Session(Session {
+                id: "3".into(),
+                of: uid,
+                marked: true,
+                owner: 1000,
+                began: Some(2000),
+                service: Some("sshd".into()),
+            }),
+            here: Some(base("/user.slice/user-1000.slice/session-3.scope")),
+            lasting: Some(base("/user.slice/user-1000.slice/berth-user@1000.service")),
+            manager: true,
+            lingers: false,
+            session_dropin: Some(1000),
+            units: true,
+            door: Some(Door::Answers),
+            stack: Stack {
+                installed: true,
+                has_module: true,
+                switched_off: false,
+                after_systemd: true,
+                file: "/etc/pam.d/common-session".into(),
+                by_pam_auth_update: true,
+                changed: 1000,
+            },
+        }
+    }
+
+    fn with(change: impl FnOnce(&mut Facts)) -> Facts {
+        let mut facts = fine();
+        change(&mut facts);
+        facts
+    }
+
+    /// As [`with`], in a session that was not delegated.
+    fn undelegated(change: impl FnOnce(&mut Facts, &mut Session)) -> Facts {
+        let mut facts = fine();
+        let Where::Session(mut session) = facts.place.clone() else {
+            panic!("{facts:?}");
+        };
+        facts.here = None;
+        change(&mut facts, &mut session);
+        facts.place = Where::Session(session);
+        facts
+    }
+
+    #[test]
+    fn all_is_well() {
+        let findings = judge(&fine());
+        assert!(
+            findings.iter().all(|finding| finding.status == Status::Ok),
+            "{findings:?}"
+        );
+        let report = Report::new("cgroups", findings);
+        assert!(report.fine && report.text().contains("session 3 is delegated to you"));
+    }
+
+    /// Each thing that can be missing: its words, and what mends it.
+    #[test]
+    fn each_problem_has_its_words_and_its_remedy() {
+        let other = Uid::new(1001).unwrap();
+        let stops = Gap::Stops {
+            at: "/user.slice".into(),
+        };
+        let missing = |name, gap: Gap| {
+            with(|facts| {
+                let lasting = facts.lasting.as_mut().unwrap();
+                lasting.missing.insert(name, gap);
+            })
+        };
+        let cases = [
+            (
+                with(|f| f.layout = Layout::Hybrid),
+                "v1 has the controllers",
+                "unified_cgroup",
+            ),
+            (
+                with(|f| f.layout = Layout::Legacy),
+                "v1 only",
+                "unified_cgroup_hierarchy=1",
+            ),
+            (
+                with(|f| (f.layout, f.systemd) = (Layout::None, None)),
+                "no cgroups",
+                "mount -t cgroup2",
+            ),
+            (
+                undelegated(|f, _| f.session_dropin = None),
+                "drop-in session-.scope.d/50-berth.conf is missing",
+                "xtask install",
+            ),
+            (
+                undelegated(|f, _| f.stack.installed = false),
+                "not installed",
+                "xtask install",
+            ),
+            (
+                undelegated(|f, _| f.stack.has_module = false),
+                "not in the PAM stack of sshd",
+                "pam-auth-update --enable",
+            ),
+            (
+                undelegated(|f, _| {
+                    (f.stack.has_module, f.stack.by_pam_auth_update) = (false, false);
+                }),
+                "not in the PAM stack of sshd",
+                "session optional pam_berth.so",
+            ),
+            (
+                undelegated(|f, _| f.stack.after_systemd = false),
+                "does not come after",
+                "below pam_systemd.so",
+            ),
+            (
+                undelegated(|_, s| s.began = Some(999)),
+                "older than",
+                "log out",
+            ),
+            (
+                undelegated(|f, _| f.stack.changed = 2001),
+                "older than",
+                "log out",
+            ),
+            (
+                undelegated(|_, s| s.marked = false),
+                "has not read",
+                "daemon-reload",
+            ),
+            (
+                undelegated(|_, s| s.owner = 0),
+                "belongs to uid 0",
+                "journalctl",
+            ),
+            (
+                missing("memory", stops),
+                "cgroup.subtree_control of /user.slice lacks it",
+                "systemctl set-property -- user.slice MemoryAccounting=yes",
+            ),
+            (
+                missing("memory", Gap::SwitchedOff),
+                "switched off",
+                "cgroup_disable=memory",
+            ),
+            (missing("pids", Gap::InV1), "v1 hierarchy", "findmnt"),
+            (
+                with(|f| (f.lasting, f.units) = (None, false)),
+                "units are not installed",
+                "xtask install",
+            ),
+            (
+                with(|f| f.lasting = None),
+                "service manager runs",
+                "systemctl start berth-user@1000.service berth-session-helper@1000.socket",
+            ),
+            (
+                with(|f| (f.lasting, f.manager) = (None, false)),
+                "do not linger",
+                "loginctl enable-linger alice",
+            ),
+            (
+                with(|f| (f.lasting, f.manager, f.lingers) = (None, false, true)),
+                "though you linger",
+                "systemctl start user@1000.service",
+            ),
+            (
+                with(|f| f.door = Some(Door::Missing)),
+                "no launch socket",
+                "start berth-session-helper@1000.socket",
+            ),
+            (
+                with(|f| f.door = Some(Door::Refuses("another user namespace".into()))),
+                "refused: another user namespace",
+                "systemctl status",
+            ),
+            (
+                with(|f| (f.lasting, f.systemd) = (None, None)),
+                "without systemd pam_berth makes it",
+                "log out and in again",
+            ),
+            (
+                with(|f| (f.lasting, f.systemd, f.stack.has_module) = (None, None, false)),
+                "without systemd pam_berth makes it",
+                "below pam_elogind.so",
+            ),
+            (
+                with(|f| f.door = Some(Door::Fails("silent".into()))),
+                "silent",
+                "restart berth-session-helper@1000.service",
+            ),
+        ];
+        for (facts, text, remedy) in cases {
+            let findings = judge(&facts);
+            let problems: Vec<_> = findings
+                .iter()
+                .filter(|finding| finding.status == Status::Problem)
+                .collect();
+            let [problem] = problems.as_slice() else {
+                panic!("one problem for “{text}”: {findings:?}");
+            };
+            assert!(problem.text.contains(text), "{text}: {problem:?}");
+            let has = problem.remedy.as_deref().unwrap_or_default();
+            assert!(has.contains(remedy), "{remedy}: {problem:?}");
+        }
+        // What nobody need mend is no problem.
+        let notes = [
+            (
+                undelegated(|f, _| f.systemd = Some(247)),
+                "systemd 247 cannot do that",
+            ),
+            (
+                undelegated(|f, _| f.stack.switched_off = true),
+                "administrator's choice",
+            ),
+            (
+                undelegated(|_, s| s.of = other),
+                "session 3 of user 1001 (su or sudo)",
+            ),
+            (
+                with(|f| (f.here, f.place) = (None, Where::Elsewhere)),
+                "no login session",
+            ),
+            (
+                with(|f| (f.here, f.place) = (None, Where::Manager)),
+                "service manager",
+            ),
+            (with(|f| f.systemd = Some(249)), "ExitType"),
+            (
+                with(|f| (f.systemd, f.door) = (None, Some(Door::Missing))),
+                "there is no launch service",
+            ),
+            (missing("io", Gap::NotInKernel), "io does not: the kernel"),
+            (
+                with(|f| {
+                    (f.uid, f.door, f.lasting) = (Uid::ROOT, None, None);
+                }),
+                "root and system users",
+            ),
+        ];
+        for (facts, text) in notes {
+            let report = Report::new("cgroups", judge(&facts));
+            assert!(report.fine, "{text}: {report:?}");
+            assert!(report.text().contains(text), "{text}: {report:?}");
+        }
+    }
+}
