@@ -37,8 +37,12 @@ pub fn run() -> Result<()> {
     ])
     .doing("block signals")?;
     let uid = cred::effective_uid();
-    shape_cgroup(uid)?;
-    berth_systemd_bus::notify(berth_systemd_bus::READY).doing("say that the cgroup is ready")?;
+    let controllers = shape_cgroup(uid)?;
+    let state = format!(
+        "{}\nSTATUS=Holding the cgroup; controllers: {controllers}",
+        berth_systemd_bus::READY
+    );
+    berth_systemd_bus::notify(&state).doing("say that the cgroup is ready")?;
     let mut autostart = match start_containers(uid) {
         Ok(started) => started,
         Err(error) => {
@@ -52,7 +56,8 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-fn shape_cgroup(uid: Uid) -> Result<()> {
+/// Drains the unit's cgroup and hands its controllers on; which, for people.
+fn shape_cgroup(uid: Uid) -> Result<String> {
     let unit = unit::lasting_base(uid);
     let operation = "prepare the lasting cgroup";
     let hierarchy = Hierarchy::detect().doing(operation)?;
@@ -70,11 +75,9 @@ fn shape_cgroup(uid: Uid) -> Result<()> {
     for (name, error) in controllers.refused {
         tracing::warn!("limits of the controller {name} will not work: {error}");
     }
-    tracing::info!(
-        "holding the cgroup, controllers: {}",
-        controllers.enabled.join(" ")
-    );
-    Ok(())
+    let enabled = controllers.enabled.join(" ");
+    tracing::info!("holding the cgroup, controllers: {enabled}");
+    Ok(enabled)
 }
 
 /// There while the containers of this run of the unit have been started: a holder that was
