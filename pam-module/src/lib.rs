@@ -13,6 +13,7 @@ pub mod arguments;
 mod elogind;
 #[allow(unsafe_code)]
 mod ffi;
+pub mod legacy;
 mod limits;
 mod machine;
 mod own_tree;

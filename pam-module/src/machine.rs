@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::session::{Host, Layout, Person};
+use berth_cgroups::legacy::Hierarchies;
 use berth_cgroups::session::is_session_id;
 use berth_cgroups::{CgroupPath, Error, Hierarchy, MAX_LIMITS_FILE};
 use berth_common::{Uid, path};
@@ -58,6 +59,10 @@ impl Host for Machine {
 
     fn own_path(&self, hierarchy: &Hierarchy) -> Result<CgroupPath, Error> {
         hierarchy.path_of_self()
+    }
+
+    fn legacy_hierarchies(&self) -> Result<Hierarchies, Error> {
+        Hierarchies::detect()
     }
 
     fn process(&self) -> i32 {

@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 use crate::arguments::Arguments;
+use crate::legacy::{self, Remembering};
 use crate::{elogind, own_tree, systemd};
+use berth_cgroups::legacy::Hierarchies;
 use berth_cgroups::session::{class_has_person, is_session_id, service_has_person};
 use berth_cgroups::{CgroupPath, Controllers, Error, Hierarchy};
 use berth_common::{Gid, Uid};
@@ -67,6 +69,8 @@ pub trait Host {
     fn own_path(&self, hierarchy: &Hierarchy) -> Result<CgroupPath, Error>;
     /// The calling process.
     fn process(&self) -> i32;
+    /// The hierarchies of cgroup v1, and where the calling process sits in them.
+    fn legacy_hierarchies(&self) -> Result<Hierarchies, Error>;
     /// Whose session this is, as elogind wrote it down.
     fn session_user(&self, id: &str) -> Option<Uid>;
     /// The files of `limits.d` with their names, in the order in which they count, and what is
@@ -117,6 +121,8 @@ pub enum Skip {
     ForeignScope(u32),
     /// The machine has no cgroup v2.
     NoHierarchy,
+    /// `-c` selects version 2 too, and the session got its place there by that.
+    Selected,
 }
 
 impl fmt::Display for Skip {
@@ -137,6 +143,7 @@ impl fmt::Display for Skip {
             ),
             Self::ForeignScope(uid) => write!(f, "the session's scope belongs to uid {uid}"),
             Self::NoHierarchy => f.write_str("no cgroup v2 is mounted"),
+            Self::Selected => f.write_str("it has its place in version 2 by -c"),
         }
     }
 }
@@ -201,6 +208,7 @@ pub(crate) fn refused(controllers: &Controllers) -> Vec<String> {
 /// of syslog what stood in the way.
 pub fn open(handle: &mut impl Handle, host: &impl Host, arguments: &Arguments) {
     let begin = arguments.debug.then(|| host.now());
+    let handle = &mut Remembering::new(handle);
     let (mut level, mut text) = match delegate(handle, host, arguments) {
         Ok(Done { path, without }) if without.is_empty() => {
             (Level::Debug, format!("delegated {path}"))
@@ -238,6 +246,9 @@ fn delegate(
     arguments: &Arguments,
 ) -> Result<Done, Failure> {
     check_caller(handle, host)?;
+    if legacy::open(handle, host, arguments) {
+        return Err(Skip::Selected.into());
+    }
     match host.layout() {
         Layout::Systemd => systemd::open(handle, host, arguments),
         Layout::Elogind => elogind::open(handle, host, arguments),
@@ -247,7 +258,9 @@ fn delegate(
 
 /// Closes a session: takes away what is empty and ours. Never fails and kills nothing.
 pub fn close(handle: &mut impl Handle, host: &impl Host, arguments: &Arguments) {
-    if let (Err(failure), true) = (clear_up(handle, host, arguments), arguments.debug) {
+    let handle = &mut Remembering::new(handle);
+    let cleared = clear_up(handle, host, arguments);
+    if let (Err(failure), true) = (cleared, arguments.debug) {
         handle.log(Level::Debug, &format!("nothing done at close: {failure}"));
     }
 }
@@ -259,6 +272,9 @@ fn clear_up(
     arguments: &Arguments,
 ) -> Result<(), Failure> {
     check_caller(handle, host)?;
+    if legacy::close(handle, host, arguments) {
+        return Ok(());
+    }
     match host.layout() {
         // systemd removes the scope with all that is in it, and whether what still runs is
         // killed is its policy.

@@ -269,11 +269,11 @@ fn unknown_arguments_cost_one_line_and_nothing_else() {
     open(
         &mut pam,
         &machine,
-        &Arguments::parse(["-c", "freezer,memory", "x\ny"]),
+        &Arguments::parse(["-d", "freezer,memory", "x\ny"]),
     );
     let [(Level::Warning, line)] = &pam.lines[..] else {
         panic!("one line expected: {:?}", pam.lines);
     };
-    assert!(line.contains("“-c”") && !line.contains('\n'), "{line}");
+    assert!(line.contains("“-d”") && !line.contains('\n'), "{line}");
     assert!(machine.scope.is_owned_by(alice().0).unwrap());
 }

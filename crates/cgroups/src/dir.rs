@@ -19,10 +19,21 @@ const DRAIN_ROUNDS: u32 = 32;
 /// An open cgroup directory. It keeps naming the same cgroup whatever happens to its path; once
 /// that cgroup is removed, every operation fails with `ENODEV` or `ENOENT`
 /// ([`Error::is_not_found`]).
+///
+/// It may be one of version 1 ([`crate::legacy`]): directories and lists of processes are alike
+/// there. Files that only version 2 has are then not found.
 #[derive(Debug)]
 pub struct CgroupDir {
     fd: OwnedFd,
     path: PathBuf,
+    version: Version,
+}
+
+/// The kernel's two generations of cgroups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    One,
+    Two,
 }
 
 /// What became of the controllers that should be enabled.
@@ -37,11 +48,32 @@ pub struct Controllers {
 impl CgroupDir {
     /// Takes a directory that must lie on cgroup v2. `path` is for messages only.
     pub fn from_fd(fd: OwnedFd, path: PathBuf) -> Result<Self> {
-        match fs::is_cgroup2(fd.as_fd()) {
-            Ok(true) => Ok(Self { fd, path }),
-            Ok(false) => Err(Error::NotCgroup { path }),
+        Self::of_version(fd, path, Version::Two)
+    }
+
+    pub(crate) fn of_version(fd: OwnedFd, path: PathBuf, version: Version) -> Result<Self> {
+        let is_it = match version {
+            Version::One => fs::is_cgroup1(fd.as_fd()),
+            Version::Two => fs::is_cgroup2(fd.as_fd()),
+        };
+        match is_it {
+            Ok(true) => Ok(Self { fd, path, version }),
+            Ok(false) => Err(Error::NotCgroup {
+                path,
+                version: match version {
+                    Version::One => 1,
+                    Version::Two => 2,
+                },
+            }),
             Err(error) => Err(Error::io("examine", path, error)),
         }
+    }
+
+    /// A directory of any file system, for tests of what is read and written.
+    #[cfg(test)]
+    pub(crate) fn unchecked(fd: OwnedFd, path: PathBuf) -> Self {
+        let version = Version::One;
+        Self { fd, path, version }
     }
 
     /// Where it was when it was opened, as a path of the file system.
@@ -67,7 +99,7 @@ impl CgroupDir {
         let name = check_name(name.as_ref())?;
         let fd = fs::open_dir_beneath(self.fd.as_fd(), Path::new(name))
             .map_err(|error| self.file_error("open the cgroup", name, error))?;
-        Self::from_fd(fd, self.path.join(name))
+        Self::of_version(fd, self.path.join(name), self.version)
     }
 
     /// Makes the child `name` with mode 0755, whatever the umask is, and opens it; one that
@@ -81,7 +113,8 @@ impl CgroupDir {
         let name = check_name(name.as_ref())?;
         let (fd, made) = fs::make_dir_at(self.fd.as_fd(), name, cgroup::DIR_MODE)
             .map_err(|error| self.file_error("make the cgroup", name, error))?;
-        Ok((Self::from_fd(fd, self.path.join(name))?, made))
+        let child = Self::of_version(fd, self.path.join(name), self.version)?;
+        Ok((child, made))
     }
 
     /// Removes the child `name`; `Ok(false)` if there is none. `EBUSY` while it holds processes

@@ -29,10 +29,26 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
-    /// The directory is not on cgroup v2.
+    /// The directory is not on a cgroup hierarchy of the version that was expected.
     NotCgroup {
         /// The directory.
         path: PathBuf,
+        /// 1 or 2.
+        version: u8,
+    },
+    /// A cgroup that must be root's, or the user's, belongs to somebody else.
+    ForeignOwner {
+        /// The cgroup.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
+    /// A cgroup cannot be used as it is set up.
+    Unusable {
+        /// The cgroup.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// A pid that is not positive. Zero would mean the writer itself.
     BadPid {
@@ -148,8 +164,17 @@ impl fmt::Display for Error {
                  namespace",
                 path.display()
             ),
-            Self::NotCgroup { path } => {
-                write!(f, "{} does not lie on cgroup v2", path.display())
+            Self::NotCgroup { path, version } => {
+                write!(f, "{} does not lie on cgroup v{version}", path.display())
+            }
+            Self::ForeignOwner { path, uid } => write!(
+                f,
+                "{} belongs to uid {uid}, whose it should not be: it is left alone (remove it, \
+                 or give it to root)",
+                path.display()
+            ),
+            Self::Unusable { path, why } => {
+                write!(f, "{} cannot be used: {why}", path.display())
             }
             Self::BadPid { pid } => write!(f, "{pid} is no process id"),
             Self::BadSetting { file, why } => {

@@ -9,9 +9,9 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// `/proc/PID/cgroup` has a line for each hierarchy, and a path ends at `PATH_MAX`.
-const MAX_PROC_CGROUP: usize = 256 * 1024;
+pub(crate) const MAX_PROC_CGROUP: usize = 256 * 1024;
 /// A host with thousands of mounts is in use somewhere.
-const MAX_MOUNTINFO: usize = 16 * 1024 * 1024;
+pub(crate) const MAX_MOUNTINFO: usize = 16 * 1024 * 1024;
 
 /// The mounted cgroup v2 hierarchy.
 #[derive(Debug)]
@@ -47,7 +47,10 @@ impl Hierarchy {
             .map_err(|error| Error::io("open the directory", &mount_point, error))?;
         match fs::is_cgroup2(root.as_fd()) {
             Ok(true) => Ok(Self { root, mount_point }),
-            Ok(false) => Err(Error::NotCgroup { path: mount_point }),
+            Ok(false) => Err(Error::NotCgroup {
+                path: mount_point,
+                version: 2,
+            }),
             Err(error) => Err(Error::io("examine", &mount_point, error)),
         }
     }
@@ -116,7 +119,7 @@ fn path_from_proc(process: &str) -> Result<CgroupPath> {
     })
 }
 
-fn read_proc(path: &Path, max: usize) -> Result<Vec<u8>> {
+pub(crate) fn read_proc(path: &Path, max: usize) -> Result<Vec<u8>> {
     let read = || -> io::Result<Vec<u8>> { fs::read_bounded(std::fs::File::open(path)?, max) };
     read().map_err(|error| Error::io("read", path, error))
 }
@@ -134,7 +137,7 @@ fn cgroup2_mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
 }
 
 /// Undoes the kernel's `\ooo` for blank, tab, line feed and backslash.
-fn unescape(field: &[u8]) -> PathBuf {
+pub(crate) fn unescape(field: &[u8]) -> PathBuf {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&first, tail)) = rest.split_first() {

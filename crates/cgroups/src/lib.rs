@@ -1,4 +1,4 @@
-//! cgroup v2: the host's layout, delegated trees, limits.
+//! cgroup v2: the host's layout, delegated trees, limits. Of v1 what a login needs: [`legacy`].
 //!
 //! A [`Hierarchy`] is the mounted tree, a [`CgroupDir`] an open cgroup in it. A
 //! [`DelegatedBase`] is a cgroup that belongs to a user: he may make children in it and move
@@ -14,6 +14,7 @@ mod dir;
 mod error;
 mod hierarchy;
 mod leaf;
+pub mod legacy;
 mod limits;
 mod own_tree;
 mod path;

@@ -365,6 +365,11 @@ pub fn is_cgroup2(fd: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(nix::sys::statfs::fstatfs(fd)?.filesystem_type() == nix::sys::statfs::CGROUP2_SUPER_MAGIC)
 }
 
+/// Whether an open file lies on a hierarchy of cgroup v1 (`CGROUP_SUPER_MAGIC`).
+pub fn is_cgroup1(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(nix::sys::statfs::fstatfs(fd)?.filesystem_type() == nix::sys::statfs::CGROUP_SUPER_MAGIC)
+}
+
 /// The whole content of the regular file `name` in `dir`. A link is not followed and a FIFO does
 /// not block. A content of more than `max` bytes is an error (`EFBIG`).
 pub fn read_at(dir: BorrowedFd<'_>, name: &OsStr, max: usize) -> io::Result<Vec<u8>> {

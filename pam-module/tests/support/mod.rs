@@ -2,6 +2,7 @@
 // Each of the test programs uses a part of it.
 #![allow(dead_code)]
 
+use berth_cgroups::legacy::Hierarchies;
 use berth_cgroups::testing::{Sleeper, Subtree};
 use berth_cgroups::{CgroupDir, CgroupPath, Error, Hierarchy};
 use berth_common::{Gid, Uid};
@@ -222,6 +223,10 @@ impl Host for Machine {
 
     fn layout(&self) -> Layout {
         self.layout
+    }
+
+    fn legacy_hierarchies(&self) -> Result<Hierarchies, Error> {
+        Ok(Hierarchies::default())
     }
 
     fn hierarchy(&self) -> Result<Hierarchy, Error> {
