@@ -2,6 +2,7 @@
 
 mod images;
 mod libtest;
+mod originals;
 mod promises;
 
 use crate::apt;
@@ -85,6 +86,7 @@ fn everything(
     }
     let packages = [install::BUILD_PACKAGES, TEST_PACKAGES, apt::IMAGE_PACKAGES].concat();
     apt::install(progress, &packages)?;
+    originals::unpack(workspace, progress)?;
     if options.filter.is_none() {
         checks(workspace, progress, tally);
     }
