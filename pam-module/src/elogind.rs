@@ -10,6 +10,8 @@ use crate::{limits, own_tree};
 use berth_cgroups::session::{hand_over, is_session_id};
 use berth_cgroups::{CgroupPath, Error, Hierarchy};
 use berth_common::{Uid, cgroup};
+use berth_kernel::fs;
+use std::os::fd::AsFd;
 
 /// How many cgroups at the top one look takes into account, control files included.
 const MAX_AT_TOP: usize = 4096;
@@ -67,7 +69,39 @@ pub(crate) fn open(
     let handed = hand_over(&session, user.uid, user.gid, || clock.check().is_ok());
     without.extend(refused(&clock.heed(handed)?));
     own_tree::clear_up_after_others(host, &hierarchy, user.uid, &clock);
+    // It is nothing that this login needs.
+    let _ = clear_up_sessions(host, &hierarchy, &clock);
     Ok(Done { path, without })
+}
+
+/// Removes the cgroups of sessions that were given to a user and that elogind knows no more: it
+/// leaves them behind (246.10), and when it counts from the beginning again another user's session
+/// would get the one that is somebody's already.
+fn clear_up_sessions<H: Host>(
+    host: &H,
+    hierarchy: &Hierarchy,
+    clock: &Clock<'_, H>,
+) -> Result<(), Failure> {
+    clock.check()?;
+    let top = hierarchy.open(&hierarchy.init_root())?;
+    let mut left = own_tree::CLEARED_AT_A_LOGIN;
+    for name in top.children_up_to(MAX_AT_TOP)? {
+        clock.check()?;
+        let Some(id) = name.to_str().filter(|name| is_session_id(name)) else {
+            continue;
+        };
+        let (None, Ok(dir)) = (host.session_user(id), top.child(id)) else {
+            continue;
+        };
+        let given = Uid::new(dir.owner()?.0).is_some_and(Uid::is_person);
+        let old = fs::status(dir.as_fd())
+            .is_ok_and(|status| host.time().saturating_sub(status.modified) >= own_tree::IDLE);
+        if given && old && !dir.is_populated()? && left > 0 {
+            left -= 1;
+            clock.heed(top.remove_tree_while(id, || clock.check().is_ok()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the user's lasting cgroup and nothing else.

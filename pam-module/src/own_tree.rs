@@ -11,9 +11,9 @@ use berth_common::Uid;
 /// How often to begin again when another session's end removed what this one was making.
 const ATTEMPTS: u32 = 4;
 /// A cgroup without anybody in it is left to the login that is making it for so many seconds.
-const IDLE: i64 = 60;
+pub(crate) const IDLE: i64 = 60;
 /// How many cgroups that crashed sessions left one login clears up.
-const CLEARED_AT_A_LOGIN: usize = 8;
+pub(crate) const CLEARED_AT_A_LOGIN: usize = 8;
 
 /// Makes the user's lasting cgroup and puts the process that opens the session into its leaf.
 pub(crate) fn open(

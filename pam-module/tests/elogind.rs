@@ -176,6 +176,44 @@ fn a_session_left_by_somebody_else_is_not_taken() {
 }
 
 #[test]
+fn what_ended_sessions_left_goes_at_a_later_login() {
+    let mut machine = Machine::with_elogind("c1");
+    login(&machine, "c1");
+    machine.sleepers.clear();
+    // Sessions that are alive, unknown but in use, or not given to anybody.
+    let kept = ["c3", "c4", "c5"];
+    for id in kept {
+        machine.tree.make(id);
+    }
+    for id in ["c3", "c4"] {
+        let dir = machine.cgroup(&format!("/{id}")).unwrap();
+        dir.delegate_to(alice().0, alice().1).unwrap();
+    }
+    machine.sessions.insert("c3".to_owned(), 4242);
+    let _lives = machine.tree.sleeper(&machine.cgroup("/c4").unwrap());
+    machine.sessions.insert("c2".to_owned(), 4242);
+    machine.scope = machine.tree.make("c2");
+    machine.arrive();
+    login(&machine, "c2");
+    assert!(machine.cgroup("/c1").is_some(), "elogind knows it");
+    machine.sessions.remove("c1");
+    machine.scope = machine.tree.make("c6");
+    machine.sessions.insert("c6".to_owned(), 4242);
+    machine.arrive();
+    login(&machine, "c6");
+    assert!(machine.cgroup("/c1").is_some(), "it is young");
+    machine.later = 3600;
+    machine.scope = machine.tree.make("c7");
+    machine.sessions.insert("c7".to_owned(), 4242);
+    machine.arrive();
+    login(&machine, "c7");
+    assert!(machine.cgroup("/c1").is_none());
+    for id in kept {
+        assert!(machine.cgroup(&format!("/{id}")).is_some(), "{id}");
+    }
+}
+
+#[test]
 fn time_may_run_out_at_any_step() {
     let mut steps = 0;
     loop {
