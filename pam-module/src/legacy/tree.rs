@@ -71,7 +71,6 @@ impl<'a> Tree<'a> {
         let top = self.make_roots(&init, TOP)?;
         clock.check()?;
         let names = self.make_roots(&top, &user.name)?;
-        clock.check()?;
         let index = index.to_string();
         let entered = self.take(&names, &index, user, process, clock);
         if entered.is_err() {
@@ -93,6 +92,7 @@ impl<'a> Tree<'a> {
         process: i32,
         clock: &Clock<'_, H>,
     ) -> Result<(), Failure> {
+        clock.check()?;
         let dir = self.make(names, index)?;
         if !may_be(&dir, user.uid)? {
             return Err(foreign(&dir)?.into());

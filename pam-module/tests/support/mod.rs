@@ -117,6 +117,8 @@ pub struct Machine {
     pub groups: String,
     /// Users whose containers start at boot.
     pub boot: Vec<String>,
+    /// Whether the hierarchies of version 1 count that the calling thread sees.
+    pub legacy: bool,
     /// What is added to the time of day.
     pub later: i64,
     pub asked: Cell<u32>,
@@ -138,6 +140,7 @@ impl Machine {
             limits: Vec::new(),
             groups: String::new(),
             boot: Vec::new(),
+            legacy: false,
             later: 0,
             asked: Cell::new(0),
             late_from: u32::MAX,
@@ -226,7 +229,12 @@ impl Host for Machine {
     }
 
     fn legacy_hierarchies(&self) -> Result<Hierarchies, Error> {
-        Ok(Hierarchies::default())
+        if !self.legacy {
+            return Ok(Hierarchies::default());
+        }
+        let mounts = std::fs::read("/proc/thread-self/mountinfo").unwrap();
+        let own = std::fs::read(format!("/proc/{}/cgroup", self.process)).unwrap();
+        Ok(Hierarchies::parse(&mounts, &own, b""))
     }
 
     fn hierarchy(&self) -> Result<Hierarchy, Error> {
