@@ -72,10 +72,14 @@ impl Drop for World {
         let script = "for try in $(seq 100); do \
                           find $MOUNT -mindepth 1 -depth -type d -exec rmdir {} + 2>/dev/null; \
                           [ -z \"$(find $MOUNT -mindepth 1 -type d)\" ] && break; sleep 0.05; \
-                      done; umount $MOUNT; \
-                      for try in $(seq 100); do \
-                          grep -q \"name=$NAME:\" /proc/self/cgroup || exit 0; sleep 0.05; \
-                          mount -t cgroup -o none,name=$NAME none $MOUNT && umount $MOUNT; \
+                      done; \
+                      for round in $(seq 20); do \
+                          sleep 0.2; umount $MOUNT; \
+                          for try in $(seq 40); do \
+                              grep -q \"name=$NAME:\" /proc/self/cgroup || exit 0; \
+                              sleep 0.05; \
+                          done; \
+                          mount -t cgroup -o none,name=$NAME none $MOUNT; \
                       done; exit 1";
         if !std::thread::panicking() {
             self.sh(script);

@@ -80,13 +80,17 @@ const AFTERWARDS: &str = r#"
         [ -z "$left" ] && ! ls -d /mnt/*/"$TAG" > /dev/null 2>&1 && break
         sleep 0.05
     done
-    # The kernel forgets a named hierarchy when it is unmounted, but not one that has cgroups,
-    # and those that were removed just now take a moment.
-    umount /mnt/named
-    for try in $(seq 100); do
-        grep -q ":name=$TAG:" /proc/self/cgroup || exit 0
-        sleep 0.05
-        mount -t cgroup -o "none,name=$TAG" none /mnt/named && umount /mnt/named
+    # The kernel forgets a named hierarchy some time after it is unmounted, but not one that had
+    # cgroups then, and those that were removed just now take a moment. Mounted too early it is
+    # made anew.
+    for round in $(seq 20); do
+        sleep 0.2
+        umount /mnt/named
+        for try in $(seq 40); do
+            grep -q ":name=$TAG:" /proc/self/cgroup || exit 0
+            sleep 0.05
+        done
+        mount -t cgroup -o "none,name=$TAG" none /mnt/named
     done
     echo "left behind: $left"
     exit 1
