@@ -208,7 +208,8 @@ impl fmt::Display for Error {
                     write!(
                         f,
                         "; the controller {controller} does not reach this cgroup, only these do: \
-                         {have} (an administrator can add it to Delegate= of the unit above)"
+                         {have} (an administrator can add it to Delegate= of the unit above, if \
+                         cgroup v1 does not have it)"
                     )?;
                 }
                 Ok(())

@@ -501,7 +501,14 @@ fn a_limit_is_in_force_or_the_error_names_all_of_it() {
         .apply(&dir)
         .unwrap_err();
     let text = error.to_string();
-    for part in ["memory.max", "1G", "/x", "does not reach", "Delegate="] {
+    for part in [
+        "memory.max",
+        "1G",
+        "/x",
+        "does not reach",
+        "Delegate=",
+        "cgroup v1",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let error = LimitSetting::new("cgroup.max.depth", "many")
