@@ -5,6 +5,7 @@
 //! `monitor::run` (namespaces, ids, NICs), [`start::child`] (mounts, confinement, exec).
 #![forbid(unsafe_code)]
 
+pub mod berthd;
 pub mod cli;
 pub mod commands;
 pub mod create;

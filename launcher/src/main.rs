@@ -122,6 +122,13 @@ fn start_verb(cli: &Cli, place: &Place, options: &cli::Start) -> Result<u8> {
     if needs_launch(wanted)? {
         return launch(cli, &["start", options.name.as_str()]);
     }
+    if options.here
+        && let Some(why) = start::repair_session()?
+    {
+        tell(&format!(
+            "berth: this session has no delegated cgroup: {why}"
+        ));
+    }
     for warning in start::start(place, &options.name)? {
         tell(&format!("berth: {warning}"));
     }

@@ -3,8 +3,9 @@
 
 use crate::command::{Descriptors, Program, runtime_dir};
 use crate::error::{Doing, Error, Result};
+use crate::idle::IdleWatch;
 use berth_cgroups::{DelegatedBase, Hierarchy};
-use berth_common::{Uid, path, unit};
+use berth_common::{Uid, linger, path, unit};
 use berth_kernel::cred;
 use berth_kernel::process::Child;
 use berth_kernel::signal::SignalQueue;
@@ -37,7 +38,7 @@ pub fn run() -> Result<()> {
     ])
     .doing("block signals")?;
     let uid = cred::effective_uid();
-    let controllers = shape_cgroup(uid)?;
+    let (hierarchy, controllers) = shape_cgroup(uid)?;
     let state = format!(
         "{}\nSTATUS=Holding the cgroup; controllers: {controllers}",
         berth_systemd_bus::READY
@@ -50,14 +51,16 @@ pub fn run() -> Result<()> {
             None
         }
     };
-    wait(&mut signals, &mut autostart)?;
+    let lingers = lingers(std::env::var_os("USER").as_deref());
+    let mut watch = IdleWatch::new(hierarchy, uid, lingers);
+    wait(&mut signals, &mut autostart, &mut watch)?;
     // An ordered stop is the end of this run: the next start begins anew.
     let _ = std::fs::remove_file(autostart_mark(uid));
     Ok(())
 }
 
 /// Drains the unit's cgroup and hands its controllers on; which, for people.
-fn shape_cgroup(uid: Uid) -> Result<String> {
+fn shape_cgroup(uid: Uid) -> Result<(Hierarchy, String)> {
     let unit = unit::lasting_base(uid);
     let operation = "prepare the lasting cgroup";
     let hierarchy = Hierarchy::detect().doing(operation)?;
@@ -77,7 +80,7 @@ fn shape_cgroup(uid: Uid) -> Result<String> {
     }
     let enabled = controllers.enabled.join(" ");
     tracing::info!("holding the cgroup, controllers: {enabled}");
-    Ok(enabled)
+    Ok((hierarchy, enabled))
 }
 
 /// There while the containers of this run of the unit have been started: a holder that was
@@ -125,26 +128,8 @@ fn start_containers(uid: Uid) -> Result<Option<Autostart>> {
 }
 
 fn lingers(user: Option<&OsStr>) -> bool {
-    let name = user.and_then(OsStr::to_str).and_then(linger_file);
+    let name = user.and_then(OsStr::to_str).and_then(linger::mark);
     name.is_some_and(|name| Path::new(path::LINGER_DIR).join(name).exists())
-}
-
-/// The name of logind's mark for a lingering user; `None` if no user can have this name. logind
-/// writes the few characters that C escapes as C does (names of directory users may have a
-/// backslash).
-fn linger_file(user: &str) -> Option<String> {
-    if user.is_empty() || user.starts_with('.') || user.contains('/') || !user.is_ascii() {
-        return None;
-    }
-    let mut name = String::with_capacity(user.len());
-    for c in user.chars() {
-        match c {
-            '\\' | '"' | '\'' => name.extend(['\\', c]),
-            c if c.is_ascii_control() => return None,
-            c => name.push(c),
-        }
-    }
-    Some(name)
 }
 
 /// `berth autostart` while it runs.
@@ -195,9 +180,16 @@ impl Autostart {
 }
 
 /// Waits until it is told to end.
-fn wait(signals: &mut SignalQueue, autostart: &mut Option<Autostart>) -> Result<()> {
+fn wait(
+    signals: &mut SignalQueue,
+    autostart: &mut Option<Autostart>,
+    watch: &mut Option<IdleWatch>,
+) -> Result<()> {
     loop {
-        poll_once(signals, autostart.as_ref()).doing("wait")?;
+        poll_once(signals, autostart.as_ref(), watch.as_ref()).doing("wait")?;
+        if watch.as_mut().is_some_and(|watch| !watch.look()) {
+            *watch = None;
+        }
         if autostart.as_mut().is_some_and(Autostart::look) {
             *autostart = None;
         }
@@ -215,18 +207,25 @@ fn wait(signals: &mut SignalQueue, autostart: &mut Option<Autostart>) -> Result<
     }
 }
 
-fn poll_once(signals: &SignalQueue, autostart: Option<&Autostart>) -> io::Result<()> {
+fn poll_once(
+    signals: &SignalQueue,
+    autostart: Option<&Autostart>,
+    watch: Option<&IdleWatch>,
+) -> io::Result<()> {
     let mut ready = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-    let mut timeout = PollTimeout::NONE;
+    let deadlines = autostart.map(|it| it.deadline).into_iter();
+    let deadline = deadlines.chain(watch.map(IdleWatch::next)).min();
     if let Some(autostart) = autostart {
         ready.push(PollFd::new(
             autostart.child.pidfd.as_fd(),
             PollFlags::POLLIN,
         ));
-        let left = autostart.deadline.saturating_duration_since(Instant::now());
-        let rounded_up = left.saturating_add(Duration::from_millis(1));
-        timeout = PollTimeout::try_from(rounded_up).unwrap_or(PollTimeout::MAX);
     }
+    let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let rounded_up = left.saturating_add(Duration::from_millis(1));
+        PollTimeout::try_from(rounded_up).unwrap_or(PollTimeout::MAX)
+    });
     match poll(&mut ready, timeout) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(error) => Err(error.into()),
@@ -238,12 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn linger_files_are_named_as_logind_names_them() {
-        assert_eq!(linger_file("alice").as_deref(), Some("alice"));
-        assert_eq!(linger_file(r"DOM\alice").as_deref(), Some(r"DOM\\alice"));
-        for name in ["", ".", "..", "/", "a/b", "a\nb", "ä"] {
-            assert_eq!(linger_file(name), None, "{name}");
-        }
+    fn nobody_lingers_who_is_none() {
         assert!(!lingers(None) && !lingers(Some(OsStr::new("no-such-user"))));
     }
 }

@@ -3,12 +3,16 @@
 //! - `check`: whether this user gets one (for `ExecCondition=`).
 //! - `hold`: the main program of `berth-user@.service`.
 //! - `serve`: answers the user's launch socket (`berth-session-helper@.service`).
+//! - `ask start`, `ask repair`, `ask release`: asks `berthd` for the calling user.
 //! - `shutdown`: stops the user's containers in order (`ExecStop=` of `berth-user@.service`).
 #![forbid(unsafe_code)]
 
 use berth_common::exit;
 use berth_kernel::cred;
-use berth_session_helper::{hold, serve, shutdown};
+use berth_session_helper::{ask, hold, serve, shutdown};
+use berth_systemd_bus::Wish;
+use std::ffi::OsStr;
+use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -31,8 +35,14 @@ fn main() -> ExitCode {
         [verb] if verb == "hold" => hold::run(),
         [verb] if verb == "serve" => serve::run(),
         [verb] if verb == "shutdown" => shutdown::run(),
+        [verb, word] if verb == "ask" && wish(word).is_some() => {
+            return wish(word).map_or(exit::USAGE, say).into();
+        }
         _ => {
-            eprintln!("usage: berth-session-helper check | hold | serve | shutdown");
+            eprintln!(
+                "usage: berth-session-helper check | hold | serve | shutdown | ask \
+                 start|repair|release"
+            );
             return exit::USAGE.into();
         }
     };
@@ -41,6 +51,27 @@ fn main() -> ExitCode {
         Err(error) => {
             tracing::error!("{error}");
             exit::FAILED.into()
+        }
+    }
+}
+
+fn wish(word: &OsStr) -> Option<Wish> {
+    let mut words = ask::WORDS.iter();
+    words
+        .find(|(known, _)| word == *known)
+        .map(|(_, wish)| *wish)
+}
+
+/// Asks `berthd` and prints what it says.
+fn say(wish: Wish) -> u8 {
+    match ask::ask(wish) {
+        Ok(line) => {
+            let _ = writeln!(std::io::stdout(), "{line}");
+            exit::OK
+        }
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "{why}");
+            exit::FAILED
         }
     }
 }

@@ -25,13 +25,15 @@ const COMMANDS: &str = "1";
 /// The page about container configurations, whose tables come from the key table.
 const KEYS_PAGE: &str = "berth-container.conf.5";
 /// Pages that are no command's.
-const OTHER_PAGES: [&str; 6] = [
+const OTHER_PAGES: [&str; 8] = [
     "berth-container.conf(5)",
     "berth-usernet(5)",
     "berth-usernic(8)",
     "berth-net.toml(5)",
     "berth-net(8)",
     "pam_berth(8)",
+    "berthd(8)",
+    "berthd.toml(5)",
 ];
 /// In a page of prose: this page's name, section and version.
 const TITLE: &str = ".\\\" title";

@@ -123,6 +123,25 @@ impl DelegatedBase {
         self.dir.enable_available_controllers()
     }
 
+    /// Whether nothing lives here but processes of the holder's own, in the leaf. A cgroup that was
+    /// removed meanwhile is idle.
+    pub fn is_idle(&self, is_own: impl Fn(i32) -> bool) -> Result<bool> {
+        let look = || -> Result<bool> {
+            for name in self.dir.children()? {
+                if name != cgroup::LEAF && self.dir.child(&name)?.is_populated()? {
+                    return Ok(false);
+                }
+            }
+            let mut here = self.dir.child(cgroup::LEAF)?.processes_below()?;
+            here.extend(self.dir.processes()?);
+            Ok(here.into_iter().all(is_own))
+        };
+        match look() {
+            Err(error) if error.is_not_found() => Ok(!self.dir.is_populated().unwrap_or(false)),
+            other => other,
+        }
+    }
+
     /// Its place in the hierarchy.
     pub fn path(&self) -> &CgroupPath {
         &self.path

@@ -606,3 +606,28 @@ fn a_process_is_not_moved_by_the_number_zero() {
         Some(libc::ESRCH)
     );
 }
+
+#[test]
+fn a_base_with_nothing_but_its_holder_is_idle() {
+    let tree = Subtree::new();
+    let (top, leaf) = (tree.make("base"), tree.make("base/init.scope"));
+    let uid = Uid::new(4711).unwrap();
+    top.delegate_to(uid, Gid::new(4711).unwrap()).unwrap();
+    let path = CgroupPath::new("/base").unwrap();
+    let base = DelegatedBase::around(tree.hierarchy(), path, uid)
+        .unwrap()
+        .unwrap();
+    let holder = tree.sleeper(&leaf);
+    let is_holder = |pid| pid == holder.pid();
+    tree.make("base/left/payload");
+    assert!(base.is_idle(is_holder).unwrap());
+    assert!(!base.is_idle(|_| false).unwrap());
+    let command = tree.sleeper(&leaf);
+    assert!(!base.is_idle(is_holder).unwrap());
+    drop(command);
+    let container = tree.sleeper(&tree.make("base/web/payload"));
+    assert!(!base.is_idle(is_holder).unwrap());
+    drop(container);
+    tree.make("base/web/payload");
+    assert!(base.is_idle(is_holder).unwrap());
+}

@@ -2,10 +2,12 @@
 //! words, unit names, exit codes. No dependency, no I/O.
 #![forbid(unsafe_code)]
 
+pub mod bus;
 pub mod capability;
 pub mod cgroup;
 pub mod exit;
 pub mod id;
+pub mod linger;
 pub mod name;
 pub mod path;
 pub mod unit;

@@ -58,6 +58,8 @@ pub const USERNIC: &str = join!(LIBEXEC_DIR, "/berth-usernic");
 pub const SESSION_HELPER: &str = join!(LIBEXEC_DIR, "/berth-session-helper");
 /// The bridge program.
 pub const NET: &str = join!(LIBEXEC_DIR, "/berth-net");
+/// What needs root on a user's behalf, started by the system bus.
+pub const BERTHD: &str = join!(LIBEXEC_DIR, "/berthd");
 /// Read-only data.
 pub const SHARE_DIR: &str = join!(PREFIX, "/share/berth");
 /// Configuration snippets that containers include.
@@ -76,6 +78,8 @@ pub const LIMITS_DIR: &str = "/etc/berth/limits.d";
 /// A file named like the user here means that his containers start at boot, on hosts without
 /// systemd.
 pub const BOOT_DIR: &str = "/etc/berth/boot.d";
+/// Who may have a lasting cgroup without a session, and whether sessions are repaired.
+pub const BERTHD_CONF: &str = "/etc/berth/berthd.toml";
 /// What `berth grant` did for each user, so that `berth revoke` undoes just that.
 pub const GRANTS_DIR: &str = "/var/lib/berth/grants";
 
@@ -106,6 +110,8 @@ pub const USER_DEFAULT_CONF: &str = ".config/lxc/default.conf";
 
 /// A file named like the user here means that he lingers (logind).
 pub const LINGER_DIR: &str = "/var/lib/systemd/linger";
+/// PAM's configuration, a file a service.
+pub const PAM_DIR: &str = "/etc/pam.d";
 /// newuidmap(1)
 pub const NEWUIDMAP: &str = "/usr/bin/newuidmap";
 /// newgidmap(1)

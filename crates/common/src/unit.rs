@@ -17,6 +17,14 @@ pub fn launch_socket(uid: Uid) -> String {
     format!("berth-session-helper@{uid}.socket")
 }
 
+/// The user's service manager; logind starts it with the first session or for linger.
+pub fn service_manager(uid: Uid) -> String {
+    format!("user@{uid}.service")
+}
+
+/// The service behind [`crate::bus::NAME`].
+pub const BERTHD: &str = "berthd.service";
+
 /// The host's container bridge.
 pub const NET: &str = "berth-net.service";
 

@@ -11,6 +11,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::{VERB_PATIENCE, load_config, recover, stop};
+use crate::berthd::{self, with_launch_socket};
 use crate::error::{Error, Result};
 use crate::monitor;
 use crate::place::Place;
@@ -96,18 +97,29 @@ pub fn through_launch_socket(arguments: &[&str]) -> Result<u8> {
         arguments: arguments.iter().map(Into::into).collect(),
         environment: std::env::vars_os().collect(),
     };
-    match launch(uid, request, descriptors) {
+    let talk = || launch(uid, request.clone(), descriptors);
+    match with_launch_socket(talk)? {
         Ok(exit) => Ok(exit.shell_code()),
         // What the service had not begun yet it does not begin any more.
         Err(LaunchError::Interrupted(signal)) => Ok(Exit::Signal(signal as i32).shell_code()),
-        Err(error @ (LaunchError::NoSocket(_) | LaunchError::Connect { .. })) => {
-            Err(Error::other(format!(
-                "{error}: there is no lasting cgroup for your containers. It comes with a login \
-                 (ssh, console) on a host where Berth is installed; under su, sudo or cron it is \
-                 there while you are logged in or linger (loginctl enable-linger). To run the \
-                 container in this session only: berth start --here NAME"
-            )))
-        }
         Err(error) => Err(Error::other(error.to_string())),
     }
+}
+
+/// Where the caller's session was not delegated when it opened, has it delegated now; why it could
+/// not be, which is no reason not to go on: a container without limits needs no cgroup of its own.
+pub fn repair_session() -> Result<Option<String>> {
+    let uid = berth_kernel::cred::effective_uid();
+    if uid.is_root() || !has_systemd() {
+        return Ok(None);
+    }
+    let Ok(hierarchy) = Hierarchy::detect() else {
+        return Ok(None);
+    };
+    let base = DelegatedBase::of_caller(&hierarchy)
+        .map_err(|error| Error::other(format!("cannot tell which cgroup this is: {error}")))?;
+    Ok(match base {
+        Some(_) => None,
+        None => berthd::repair_session().err(),
+    })
 }
