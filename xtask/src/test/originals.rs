@@ -6,14 +6,25 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::process::Command;
 
-/// Debian's package of pam_cgfs. Installed, it would become part of this machine's own logins.
-const PACKAGE: &str = "libpam-cgfs";
+/// Debian's packages of them.
+const PACKAGES: [&str; 2] = [
+    // Installed, it would become part of this machine's own logins.
+    "libpam-cgfs",
+    // Installed, it would start a switch on this machine.
+    "openvswitch-switch",
+];
 
 /// Unpacks them below `target/originals`, once.
 pub fn unpack(workspace: &Workspace, progress: &Progress) -> Result<()> {
+    PACKAGES
+        .iter()
+        .try_for_each(|package| unpack_one(workspace, progress, package))
+}
+
+fn unpack_one(workspace: &Workspace, progress: &Progress, package: &str) -> Result<()> {
     let originals = workspace.root.join("target/originals");
-    let done = originals.join(PACKAGE);
-    if done.join("lib").exists() {
+    let done = originals.join(package);
+    if done.exists() {
         return Ok(());
     }
     let download = originals.join("download");
@@ -23,7 +34,7 @@ pub fn unpack(workspace: &Workspace, progress: &Progress) -> Result<()> {
     let fetch = || {
         let mut apt = Command::new("apt-get");
         // The user that apt fetches as cannot write here.
-        apt.args(["download", "-o", "APT::Sandbox::User=root", PACKAGE]);
+        apt.args(["download", "-o", "APT::Sandbox::User=root", package]);
         apt.current_dir(&download);
         apt
     };
@@ -32,18 +43,18 @@ pub fn unpack(workspace: &Workspace, progress: &Progress) -> Result<()> {
         progress.run("apt-get update", Command::new("apt-get").arg("update"))?;
         progress.run("apt-get download", &mut fetch())?;
     }
-    let package = fs::read_dir(&download)?
+    let archive = fs::read_dir(&download)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|end| end == "deb"));
-    let Some(package) = package else {
+    let Some(archive) = archive else {
         bail!(
-            "apt-get download {PACKAGE} left nothing in {}",
+            "apt-get download {package} left nothing in {}",
             download.display()
         );
     };
     let half = download.join("content");
     let mut extract = Command::new("dpkg-deb");
-    extract.arg("--extract").arg(package).arg(&half);
+    extract.arg("--extract").arg(archive).arg(&half);
     progress.run("dpkg-deb --extract", &mut extract)?;
     let _ = fs::remove_dir_all(&done);
     fs::rename(&half, &done).with_context(|| format!("cannot make {}", done.display()))?;
