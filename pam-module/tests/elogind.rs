@@ -28,7 +28,11 @@ fn a_session_stays_eloginds_and_is_its_users_inside() {
     assert_eq!(machine.place_of(machine.process), "/c1/init.scope");
     for path in ["/c1", "/c1/init.scope", BASE, "/berth/user-4242/init.scope"] {
         let dir = machine.cgroup(path).unwrap();
-        assert!(dir.is_owned_by(alice().0).unwrap(), "{path}");
+        // Out of a session's leaf and back in, no more.
+        let hers = path != "/c1/init.scope";
+        assert_eq!(dir.is_owned_by(alice().0).unwrap(), hers, "{path}");
+        let procs = dir.file_owner("cgroup.procs").unwrap();
+        assert_eq!(procs, Some(alice().0.raw()), "{path}");
         assert!(!as_alice(&dir, "echo 5 > cgroup.max.descendants"), "{path}");
     }
     let script = "mkdir web && echo $$ > web/cgroup.procs";

@@ -31,7 +31,9 @@ impl DelegatedBase {
     pub fn around(hierarchy: &Hierarchy, path: CgroupPath, uid: Uid) -> Result<Option<Self>> {
         let mut topmost: Option<Self> = None;
         let mut below_topmost = None;
-        let mut here = Some(path);
+        // Whose the leaf is says nothing: a session's stays root's.
+        let leaf = path.name().is_some_and(|name| name == cgroup::LEAF);
+        let mut here = if leaf { path.parent() } else { Some(path) };
         while let Some(path) = here {
             let dir = match hierarchy.open(&path) {
                 Ok(dir) => dir,

@@ -71,11 +71,18 @@ impl CgroupDir {
     /// As [`Self::delegate_to`] with a list read before. A file that this cgroup lacks, because
     /// its controller does not reach here, is passed over.
     pub fn delegate_files_to(&self, set: &DelegationSet, uid: Uid, gid: Gid) -> Result<()> {
+        self.open_to(set, uid, gid)?;
+        fs::chown(self.as_fd(), Some(uid), Some(gid))
+            .map_err(|error| self.error("change the owner of", error))
+    }
+
+    /// Hands over the listed files and not the directory: processes may come and go, and that is
+    /// all.
+    pub fn open_to(&self, set: &DelegationSet, uid: Uid, gid: Gid) -> Result<()> {
         for file in set.files() {
             self.chown_file(file, uid, gid)?;
         }
-        fs::chown(self.as_fd(), Some(uid), Some(gid))
-            .map_err(|error| self.error("change the owner of", error))
+        Ok(())
     }
 
     /// Whether systemd marked the cgroup as delegated. Only root sees the older mark, so below

@@ -49,12 +49,17 @@ pub fn session_owner(root: &CgroupPath, path: &CgroupPath, id: &str) -> Option<U
     (is_session && names.next().is_none()).then_some(uid)
 }
 
-/// Puts a session's processes into the leaf of its scope and gives both to the user. The caller
+/// Puts a session's processes into the leaf of its scope and gives the scope to the user. The caller
 /// has made sure that systemd marked the scope as delegated and that the session is this user's.
 ///
 /// `go_on` is asked before each step; a no ends with [`Error::OutOfTime`]. What is done by then
 /// does no harm: until the scope's directory, which comes last, is the user's, every program
 /// takes it for an undelegated one. What an earlier attempt has done is not done again.
+///
+/// The leaf's directory stays root's. Podman takes a shell whose cgroup is its user's for one that
+/// his service manager delegated, does not move itself there, and then cannot reach into its own
+/// containers, which live there (`podman exec`: EACCES; measured with 4.3). All others ask whose
+/// the scope is.
 ///
 /// A controller that cannot be turned on (the real-time scheduler's processes stand in cpu's way
 /// on some kernels) takes away a limit, not the session.
@@ -81,7 +86,7 @@ pub fn hand_over(
     let controllers = scope.enable_available_controllers()?;
     check()?;
     let set = DelegationSet::of_kernel()?;
-    leaf.delegate_files_to(&set, uid, gid)?;
+    leaf.open_to(&set, uid, gid)?;
     check()?;
     // A logind that delegates sessions itself has done it already.
     if !scope.is_owned_by(uid)? {

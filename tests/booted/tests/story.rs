@@ -50,13 +50,13 @@ fn a_login_has_its_cgroup_and_root_keeps_its_own() -> Result {
     );
     assert!(scope.ends_with(".scope/init.scope"), "{cgroup}");
 
-    // Hers are the scope, the leaf and the files that delegate them, and nothing else of it.
+    // Hers are the scope and the files that delegate them, and nothing else of it.
     let base = format!("/sys/fs/cgroup{}", scope.trim_end_matches("/init.scope"));
     let owners = alice
-        .run(&format!("cd {base} && stat -c '%U %n' . cgroup.procs cgroup.subtree_control memory.max cgroup.kill init.scope"))?
+        .run(&format!("cd {base} && stat -c '%U %n' . cgroup.procs cgroup.subtree_control memory.max cgroup.kill init.scope init.scope/cgroup.procs"))?
         .ok()?;
     let expected = "alice .\nalice cgroup.procs\nalice cgroup.subtree_control\nroot memory.max\n\
-                    root cgroup.kill\nalice init.scope\n";
+                    root cgroup.kill\nroot init.scope\nalice init.scope/cgroup.procs\n";
     assert_eq!(owners, expected);
     let controllers = alice
         .run(&format!("cat {base}/cgroup.subtree_control"))?
