@@ -1,2 +1,5 @@
-//! Tests on the booted host.
+//! Tests on the booted host; what they share.
 #![forbid(unsafe_code)]
+
+pub mod attempt;
+pub mod session;

@@ -52,7 +52,12 @@ impl Connection {
             let mut command = namespaces.command("ssh");
             // The socket's path is relative: absolute ones may be too long for a socket.
             command.args(options(key)).args(["-M", "-N", "-S", &socket]);
-            command.args(["-p", &(port as u16).to_string(), &target]);
+            // The first who answers is awaited; a busy host is not asked anew every two seconds.
+            let patience = match port {
+                Port::Login => "ConnectTimeout=30",
+                Port::Root => "ConnectTimeout=2",
+            };
+            command.args(["-o", patience, "-p", &(port as u16).to_string(), &target]);
             let mut master = command
                 .current_dir(dir)
                 .stdin(Stdio::null())
@@ -153,7 +158,6 @@ fn options(key: &Path) -> Vec<String> {
         "GlobalKnownHostsFile=/dev/null",
         "LogLevel=ERROR",
         "BatchMode=yes",
-        "ConnectTimeout=2",
         "ConnectionAttempts=1",
         "ServerAliveInterval=20",
         "ServerAliveCountMax=6",
