@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use berth_common::{path, unit};
 use berth_session_protocol::client::LaunchError;
 
+use crate::commands::start::has_systemd;
 use crate::error::Error;
 
 /// More than the helper allows itself.
@@ -22,7 +23,7 @@ pub fn with_launch_socket<T>(
     talk: impl Fn() -> Result<T, LaunchError>,
 ) -> Result<Result<T, LaunchError>, Error> {
     match talk() {
-        Err(error) if nobody_listens(&error) => match start_lasting_cgroup() {
+        Err(error) if nobody_listens(&error) && has_systemd() => match start_lasting_cgroup() {
             Ok(()) => Ok(talk()),
             Err(why) => Err(Error::other(format!("{error}: {why}"))),
         },

@@ -70,7 +70,8 @@ pub fn needs_launch(wanted: Where) -> Result<bool> {
     Ok(has_systemd() || berth_session_protocol::launch::socket_path(uid).exists())
 }
 
-fn has_systemd() -> bool {
+/// Whether systemd is this host's init system (sd_booted(3)).
+pub fn has_systemd() -> bool {
     std::path::Path::new("/run/systemd/system").is_dir()
 }
 

@@ -15,6 +15,7 @@ use berth_session_protocol::client::{LaunchError, attach};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
+use crate::berthd::with_launch_socket;
 use crate::error::{Error, Result};
 
 /// Which delegated cgroup.
@@ -107,7 +108,7 @@ fn enter_leaf(base: &DelegatedBase, here: &CgroupPath) -> Result<()> {
 /// write to.
 fn move_to_lasting(hierarchy: &Hierarchy) -> Result<()> {
     let uid = cred::effective_uid();
-    attach(uid).map_err(|error| cannot_move(&error, hierarchy, uid))?;
+    with_launch_socket(|| attach(uid))?.map_err(|error| cannot_move(&error, hierarchy, uid))?;
     let here = hierarchy.path_of_self().map_err(fail)?;
     let base = DelegatedBase::around(hierarchy, here.clone(), uid).map_err(fail)?;
     match base.is_some_and(|base| base.is_lasting(hierarchy, uid)) {
