@@ -151,14 +151,12 @@ fn scope_path(hierarchy: &Hierarchy, session: &Session) -> Result<CgroupPath, Re
     }
 }
 
-/// Whether the scope is the user's and has its leaf: nothing is left to do.
+/// Whether the scope is the user's, which comes last, and has its leaf: nothing is left to do.
 fn is_handed_over(hierarchy: &Hierarchy, scope: &CgroupDir, path: &CgroupPath, uid: Uid) -> bool {
     let base = DelegatedBase::around(hierarchy, path.clone(), uid);
     let is_base = base.is_ok_and(|base| base.is_some_and(|base| base.path() == path));
     is_base
-        && scope
-            .child(cgroup::LEAF)
-            .is_ok_and(|leaf| leaf.is_owned_by(uid).unwrap_or(false))
+        && scope.child(cgroup::LEAF).is_ok()
         && scope.processes().is_ok_and(|here| here.is_empty())
 }
 
