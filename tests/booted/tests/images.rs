@@ -27,8 +27,9 @@ fn check_cgroups(host: &Host, cgroups: Cgroups) -> Result {
             has("cgroup2 /sys/fs/cgroup/unified") && has("cgroup /sys/fs/cgroup/memory")
         }
         Cgroups::V1 => {
+            let elogind = host.root("pidof elogind-daemon elogind")?.success();
             has("cgroup /sys/fs/cgroup/memory")
-                && !mounted.iter().any(|line| line.starts_with("cgroup2"))
+                && (elogind || !mounted.iter().any(|line| line.starts_with("cgroup2")))
         }
     };
     assert!(expected, "{cgroups:?}: {mounted:?}");
@@ -118,5 +119,38 @@ fn debian_12_with_the_tools_of_others() -> Result {
         assert_eq!(host.root("grep -r pam_cgfs /etc/pam.d")?.code, 1);
         host.root("systemctl is-active atd berth-net")?.ok()?;
         Ok(())
+    })
+}
+
+/// PID 1 is sysvinit, the services are up, and there is nothing of systemd.
+fn sysvinit(host: &Host) -> Result {
+    assert_eq!(host.root("cat /proc/1/comm")?.ok()?, "init\n");
+    assert_eq!(host.root("command -v systemctl")?.code, 1);
+    host.root("pidof cron dbus-daemon")?.ok()?;
+    host.root("pgrep -x elogind-daemon || pgrep -x elogind")?
+        .ok()?;
+    host.root("grep pam_berth /etc/pam.d/common-session && command -v berth")?
+        .ok()?;
+    Ok(())
+}
+
+#[test]
+fn without_systemd_sysvinit() -> Result {
+    let layouts = [Cgroups::V2, Cgroups::Hybrid, Cgroups::V1];
+    boot(Image::Sysvinit, &layouts, |host| {
+        host.root("grep '^l2:.*/etc/init.d/rc 2' /etc/inittab")?
+            .ok()?;
+        assert_eq!(host.root("command -v openrc")?.code, 1);
+        sysvinit(host)
+    })
+}
+
+#[test]
+fn without_systemd_openrc() -> Result {
+    let layouts = [Cgroups::V2, Cgroups::Hybrid, Cgroups::V1];
+    boot(Image::Openrc, &layouts, |host| {
+        let status = host.root("rc-status --nocolor default")?.ok()?;
+        assert!(status.contains("elogind"), "{status}");
+        sysvinit(host)
     })
 }

@@ -16,6 +16,10 @@ pub enum Image {
     /// Debian 12 with Berth and the tools that users have beside it: LXC, podman, crun,
     /// machinectl, at, tmux.
     Tools,
+    /// Debian 12 with Berth, without systemd: sysvinit and elogind.
+    Sysvinit,
+    /// Debian 12 with Berth, without systemd: OpenRC and elogind.
+    Openrc,
 }
 
 /// How a host mounts control groups.
@@ -27,7 +31,7 @@ pub enum Cgroups {
     /// Controllers in cgroup v1 hierarchies of their own; cgroup2 without controllers at
     /// `/sys/fs/cgroup/unified`.
     Hybrid,
-    /// cgroup v1 only.
+    /// cgroup v1 only. elogind mounts cgroup2 at `/sys/fs/cgroup/unified` all the same, for itself.
     V1,
 }
 
@@ -54,9 +58,25 @@ const SYSTEMD: Init = Init {
     journal_of_all_boots: "journalctl --no-pager",
 };
 
+/// sysvinit's programs; xtask/image/inittab.sh has the scripts that these rely on.
+const SCRIPTS: Init = Init {
+    booted: "until [ -e /run/test-booted ]; do sleep 0.1; done",
+    reboot: "shutdown -r now",
+    poweroff: "shutdown -h -P now",
+    journal: "sed -n \"/boot $(cat /proc/sys/kernel/random/boot_id)/,\\$p\" /var/log/messages",
+    journal_of_all_boots: "cat /var/log/messages",
+};
+
 impl Image {
     /// Every image, in the order of their declaration.
-    pub const ALL: [Self; 4] = [Self::Stock, Self::Berth, Self::Trixie, Self::Tools];
+    pub const ALL: [Self; 6] = [
+        Self::Stock,
+        Self::Berth,
+        Self::Trixie,
+        Self::Tools,
+        Self::Sysvinit,
+        Self::Openrc,
+    ];
 
     /// The name of its directory, and for `cargo xtask image`.
     pub fn name(self) -> &'static str {
@@ -65,6 +85,8 @@ impl Image {
             Self::Berth => "berth",
             Self::Trixie => "trixie",
             Self::Tools => "tools",
+            Self::Sysvinit => "sysvinit",
+            Self::Openrc => "openrc",
         }
     }
 
@@ -88,6 +110,7 @@ impl Image {
     pub(crate) fn init(self) -> &'static Init {
         match self {
             Self::Stock | Self::Berth | Self::Trixie | Self::Tools => &SYSTEMD,
+            Self::Sysvinit | Self::Openrc => &SCRIPTS,
         }
     }
 
@@ -112,6 +135,8 @@ impl Image {
                 "systemd.unified_cgroup_hierarchy=0",
                 "systemd.legacy_systemd_cgroup_controller=1",
             ],
+            (Self::Sysvinit | Self::Openrc, Cgroups::Hybrid) => &["test.cgroups=hybrid"],
+            (Self::Sysvinit | Self::Openrc, Cgroups::V1) => &["test.cgroups=v1"],
         }
     }
 }

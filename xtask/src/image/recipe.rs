@@ -20,9 +20,14 @@ pub struct Recipe {
 const COMMON_PACKAGES: &str = include_str!("../../image/common.packages");
 const SYSTEMD_PACKAGES: &str = include_str!("../../image/systemd.packages");
 const TOOLS_PACKAGES: &str = include_str!("../../image/tools.packages");
+const SYSVINIT_PACKAGES: &str = include_str!("../../image/sysvinit.packages");
+const OPENRC_PACKAGES: &str = include_str!("../../image/openrc.packages");
 const COMMON: &str = include_str!("../../image/common.sh");
 const SYSTEMD: &str = include_str!("../../image/systemd.sh");
 const TOOLS: &str = include_str!("../../image/tools.sh");
+const INITTAB: &str = include_str!("../../image/inittab.sh");
+const SYSVINIT: &str = include_str!("../../image/sysvinit.sh");
+const OPENRC: &str = include_str!("../../image/openrc.sh");
 
 static DEBIAN_12: Recipe = Recipe {
     name: "base-debian12",
@@ -45,12 +50,28 @@ static TOOLBOX: Recipe = Recipe {
     scripts: &[COMMON, SYSTEMD, TOOLS],
 };
 
+static SYSVINIT_HOST: Recipe = Recipe {
+    name: "base-sysvinit",
+    suite: apt::SUITE,
+    packages: &[COMMON_PACKAGES, SYSVINIT_PACKAGES],
+    scripts: &[COMMON, INITTAB, SYSVINIT],
+};
+
+static OPENRC_HOST: Recipe = Recipe {
+    name: "base-openrc",
+    suite: apt::SUITE,
+    packages: &[COMMON_PACKAGES, SYSVINIT_PACKAGES, OPENRC_PACKAGES],
+    scripts: &[COMMON, INITTAB, OPENRC],
+};
+
 /// What is below `image`.
 pub fn of(image: Image) -> &'static Recipe {
     match image {
         Image::Stock | Image::Berth => &DEBIAN_12,
         Image::Trixie => &DEBIAN_13,
         Image::Tools => &TOOLBOX,
+        Image::Sysvinit => &SYSVINIT_HOST,
+        Image::Openrc => &OPENRC_HOST,
     }
 }
 

@@ -93,6 +93,18 @@ pub struct Activate {
     /// stays decided, and what runs goes on running.
     #[serde(default)]
     pub once: bool,
+    /// Only for hosts that have this program: `systemctl` where systemd is the init.
+    pub needs: Option<String>,
+}
+
+impl Activate {
+    /// Whether the host in `tree` has what it needs.
+    pub fn fits(&self, tree: &Path) -> bool {
+        let dirs = ["usr/bin", "usr/sbin", "bin", "sbin"];
+        self.needs
+            .as_ref()
+            .is_none_or(|program| dirs.iter().any(|dir| tree.join(dir).join(program).exists()))
+    }
 }
 
 /// Mode and owner.
@@ -363,6 +375,19 @@ mod tests {
             assert_eq!(file.systemd, is_scope.then_some(first), "{}", file.from);
         }
         assert!(manifest.file.iter().any(|file| file.systemd.is_some()));
+    }
+
+    #[test]
+    fn what_systemd_has_to_do_is_for_hosts_with_systemd() {
+        let manifest = Manifest::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap();
+        for activate in &manifest.activate {
+            let program = activate.command.split(' ').next().unwrap_or("");
+            let systemds = program.starts_with("system") || program == "busctl";
+            let expected = systemds.then_some(program);
+            assert_eq!(activate.needs.as_deref(), expected, "{}", activate.command);
+            let empty = Path::new("/proc/self/task");
+            assert_eq!(activate.fits(empty), expected.is_none());
+        }
     }
 
     #[test]

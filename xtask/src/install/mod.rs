@@ -10,7 +10,7 @@ use crate::image::Content;
 use crate::progress::Progress;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
-use manifest::{Manifest, Places};
+use manifest::{Activate, Manifest, Places};
 use plan::{Item, Kind, Plan};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -62,8 +62,18 @@ pub fn install(workspace: &Workspace, progress: &Progress, options: &Options) ->
         true => println!("\nTo make this host use it, as root:"),
         false => println!("\nOn a host that has these files, to make it use them, as root:"),
     }
-    for activate in &plan.activate {
+    let (fit, other): (Vec<_>, Vec<_>) = plan
+        .activate
+        .iter()
+        .partition(|activate| activate.fits(&options.destdir));
+    for activate in fit {
         println!("  {:<45}# {}", activate.command, activate.why);
+    }
+    if !other.is_empty() {
+        println!("\nLeft out, without systemd there; its own init has to see to the same:");
+        for activate in other {
+            println!("  {:<45}# {}", activate.command, activate.why);
+        }
     }
     Ok(())
 }
@@ -136,7 +146,13 @@ impl PackageContent {
     pub fn commands(&self, first: bool, indent: &str) -> String {
         let commands = self.plan.activate.iter().filter(|it| it.once == first);
         let lines: Vec<_> = commands
-            .map(|it| format!("{indent}try {}", it.command))
+            .map(|it| match &it.needs {
+                Some(program) => format!(
+                    "{indent}! command -v {program} >/dev/null || try {}",
+                    it.command
+                ),
+                None => format!("{indent}try {}", it.command),
+            })
             .collect();
         lines.join("\n")
     }
@@ -149,7 +165,8 @@ pub fn install_in_image(workspace: &Workspace, tree: &Path) -> Result<()> {
     let (manifest, places) = prepare(workspace, &options)?;
     let plan = Plan::new(workspace, &manifest, &places, &options.profile)?;
     print!("{}", write(&plan, tree, systemd::version_in(tree))?);
-    for activate in plan.activate.iter().filter(|activate| activate.image) {
+    let fits = |activate: &&Activate| activate.image && activate.fits(tree);
+    for activate in plan.activate.iter().filter(fits) {
         println!("{}", activate.command);
         let status = Command::new("chroot")
             .arg(tree)

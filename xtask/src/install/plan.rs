@@ -129,6 +129,7 @@ impl Plan {
         }
         for activate in &self.activate {
             hash.add(&activate.command).add([u8::from(activate.image)]);
+            hash.add(activate.needs.as_deref().unwrap_or(""));
         }
         hash.finish()
     }
