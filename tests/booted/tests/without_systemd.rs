@@ -1,0 +1,155 @@
+//! Sessions and lasting cgroups on hosts without systemd, cgroup v2.
+
+use berth_test_harness::{Host, Image, Login, Result};
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(120);
+const ROOT: &str = "/sys/fs/cgroup";
+const BASE: &str = "/sys/fs/cgroup/berth/user-1000";
+
+/// More time than by default: the machine that runs the tests has other work, too.
+fn boot(image: Image) -> Result<Host> {
+    let host = Host::boot(image)?;
+    let line = "s/pam_berth.so.*/pam_berth.so debug deadline=10000/";
+    host.root(&format!("sed -i '{line}' /etc/pam.d/common-session"))?
+        .ok()?;
+    host.write("/etc/berth/limits.d/alice.conf", "alice pids.max 700\n")?;
+    Ok(host)
+}
+
+/// The cgroup that a login's shell is in.
+fn place(login: &Login) -> Result<String> {
+    let line = login.run("cat /proc/self/cgroup")?.ok()?;
+    let place = line.lines().find_map(|line| line.strip_prefix("0::"));
+    Ok(place.unwrap_or_default().to_owned())
+}
+
+/// Makes a container with a limit and starts it; where its init is.
+fn start(alice: &Login, name: &str) -> Result<String> {
+    let make = format!(
+        "berth create {name} -t busybox && \
+         echo lxc.cgroup2.memory.max = 64M >> ~/.local/share/lxc/{name}/config"
+    );
+    alice.run_for(&make, LIMIT)?.ok()?;
+    alice.run_for(&format!("berth start {name}"), LIMIT)?.ok()?;
+    let inside = format!("berth exec {name} -- cat /proc/1/cgroup");
+    alice.run_for(&inside, LIMIT)?.ok()?;
+    let find = format!("find {ROOT} -path '*/{name}/payload'");
+    Ok(alice.run(&find)?.stdout.trim().to_owned())
+}
+
+/// The limit of the container holds, and the administrator's above cannot be lifted.
+fn limits_hold(alice: &Login, payload: &str, base: &str) -> Result {
+    let limits = format!("cat {payload}/memory.max {base}/pids.max");
+    assert_eq!(alice.run(&limits)?.ok()?, "67108864\n700\n");
+    let lift = alice.run(&format!("echo max > {base}/pids.max"))?;
+    assert_ne!(lift.code, 0);
+    Ok(())
+}
+
+/// elogind's session is its user's inside; containers run there; the lasting cgroup comes with the
+/// first login and goes with the last.
+fn with_elogind(host: &Host) -> Result {
+    let alice = host.login("alice")?;
+    let place_of_alice = place(&alice)?;
+    let session = place_of_alice
+        .strip_suffix("/init.scope")
+        .unwrap_or_default()
+        .to_owned();
+    let id = session.trim_start_matches('/');
+    assert!(!id.is_empty() && !id.contains('/'), "{place_of_alice}");
+    let known = host.root("loginctl list-sessions --no-legend")?.ok()?;
+    assert!(
+        known
+            .lines()
+            .any(|line| line.contains(id) && line.contains("alice")),
+        "{known}"
+    );
+    assert_eq!(
+        host.root(&format!(
+            "stat -c %U {BASE} {BASE}/init.scope {ROOT}{session}"
+        ))?
+        .ok()?,
+        "alice\nalice\nalice\n"
+    );
+    let payload = start(&alice, "web")?;
+    assert_eq!(payload, format!("{ROOT}{session}/web/payload"));
+    limits_hold(&alice, &payload, &format!("{ROOT}{session}"))?;
+    limits_hold(&alice, &payload, BASE)?;
+
+    let second = host.login("alice")?;
+    assert_ne!(place(&second)?, place_of_alice, "a session of its own");
+    second.logout()?;
+    assert!(
+        host.root(&format!("test -d {BASE}"))?.success(),
+        "she is still there"
+    );
+    alice.run_for("berth stop web", LIMIT)?.ok()?;
+    alice.logout()?;
+    host.wait_until(&format!("! test -e {BASE}"), LIMIT)?;
+    Ok(())
+}
+
+/// Without a login manager sessions are in the lasting cgroup, which outlives them as long as a
+/// container runs.
+fn without_manager(host: &Host) -> Result {
+    host.root("sed -i /pam_elogind/d /etc/pam.d/common-session")?
+        .ok()?;
+    let alice = host.login("alice")?;
+    let second = host.login("alice")?;
+    for login in [&alice, &second] {
+        assert_eq!(place(login)?, "/berth/user-1000/init.scope");
+    }
+    let payload = start(&alice, "own")?;
+    assert_eq!(payload, format!("{BASE}/own/payload"));
+    limits_hold(&alice, &payload, BASE)?;
+    alice.logout()?;
+    second.logout()?;
+    let bob = host.login("bob")?;
+    assert!(place(&bob)?.ends_with("/init.scope"));
+    bob.logout()?;
+
+    let again = host.login("alice")?;
+    assert_eq!(place(&again)?, "/berth/user-1000/init.scope");
+    let list = again.run_for("berth ls", LIMIT)?.ok()?;
+    assert!(
+        list.contains("own") && list.to_lowercase().contains("running"),
+        "{list}"
+    );
+    again.run_for("berth stop own", LIMIT)?.ok()?;
+    again.logout()?;
+    host.wait_until(&format!("! test -e {BASE}"), LIMIT)?;
+    host.wait_until(&format!("! ls -d {ROOT}/berth/user-*"), LIMIT)?;
+    Ok(())
+}
+
+fn complaints(host: &Host) -> Result {
+    let log =
+        host.root("grep -h pam_berth /var/log/messages /var/log/auth.log | grep -v 'delegated /'")?;
+    let told: Vec<_> = log
+        .stdout
+        .lines()
+        .filter(|line| line.contains("not delegated") || line.contains("without"))
+        .collect();
+    assert!(told.is_empty(), "{told:?}");
+    Ok(())
+}
+
+#[test]
+fn sysvinit_from_login_to_logout() -> Result {
+    let host = boot(Image::Sysvinit)?;
+    with_elogind(&host)?;
+    without_manager(&host)?;
+    complaints(&host)
+}
+
+#[test]
+fn openrc_from_login_to_logout() -> Result {
+    let host = boot(Image::Openrc)?;
+    with_elogind(&host)?;
+    without_manager(&host)?;
+    // OpenRC's own cgroups are as it made them.
+    let theirs = host.root(&format!("find {ROOT} -path '*/openrc*' -not -user root"))?;
+    assert_eq!(theirs.ok()?, "");
+    complaints(&host)
+}
