@@ -4,6 +4,7 @@ use crate::error::Refusal;
 use crate::policy::{self, HostFacts};
 use berth_cgroups::{DelegatedBase, Hierarchy};
 use berth_common::{path, unit};
+use berth_kernel::process;
 use berth_kernel::user::User;
 use berth_systemd_bus::{BusError, Caller, SystemBus, UnitState};
 use std::time::{Duration, Instant};
@@ -179,8 +180,8 @@ pub fn release(bus: &SystemBus, caller: &Caller) -> Result<String, Refusal> {
     Ok(format!("the lasting cgroup of {} is stopped", user.name))
 }
 
-/// An error if there is any process in the user's lasting cgroup but those with these numbers, or
-/// those outside its leaf.
+/// An error if there is any process in the user's lasting cgroup but, in its leaf, those with these
+/// numbers and the one that keeps the PAM session of the first, the holder.
 fn expect_idle(user: &User, own: &[u32]) -> Result<(), Refusal> {
     let busy = || {
         Refusal::Refused(format!(
@@ -193,7 +194,13 @@ fn expect_idle(user: &User, own: &[u32]) -> Result<(), Refusal> {
     let Some(base) = base else {
         return Ok(());
     };
-    match base.is_idle(|pid| own.contains(&pid.unsigned_abs())) {
+    let keeps_pam_session = |pid| {
+        process::parent_and_name(pid).is_ok_and(|(parent, name)| {
+            name == unit::PAM_KEEPER && own.first() == Some(&parent.unsigned_abs())
+        })
+    };
+    let is_own = |pid: i32| own.contains(&pid.unsigned_abs()) || keeps_pam_session(pid);
+    match base.is_idle(is_own) {
         Ok(true) => Ok(()),
         Ok(false) => Err(busy()),
         Err(error) => Err(Refusal::failed(error)),

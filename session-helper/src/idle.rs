@@ -122,8 +122,12 @@ impl IdleWatch {
 }
 
 /// Whether a process is one of this program's: the holder, the launch service, or what they fork.
-/// It may have been replaced on disk since.
+/// It may have been replaced on disk since. So is the one that keeps the holder's PAM session.
 fn is_helper(pid: i32) -> bool {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    if process::parent_and_name(pid).is_ok_and(|it| it == (own, unit::PAM_KEEPER.to_owned())) {
+        return true;
+    }
     let Ok(link) = std::fs::read_link(format!("/proc/{pid}/exe")) else {
         // Gone, or not ours to look at: newuidmap, say.
         return !Path::new(&format!("/proc/{pid}")).exists();

@@ -22,6 +22,10 @@ pub fn service_manager(uid: Uid) -> String {
     format!("user@{uid}.service")
 }
 
+/// What the process calls itself that systemd leaves beside the main process of a service with
+/// `PAMName=`, as its child, to close the PAM session in the end.
+pub const PAM_KEEPER: &str = "(sd-pam)";
+
 /// The service behind [`crate::bus::NAME`].
 pub const BERTHD: &str = "berthd.service";
 

@@ -259,6 +259,19 @@ struct CloneArgs {
     cgroup: u64,
 }
 
+/// Parent and name of process `pid` (proc_pid_stat(5)). Whoever must be sure that the number still
+/// means the same process looks at a pidfd afterwards.
+pub fn parent_and_name(pid: i32) -> io::Result<(i32, String)> {
+    let strange = || io::Error::from(io::ErrorKind::InvalidData);
+    let stat = std::fs::read(format!("/proc/{pid}/stat"))?;
+    let stat = String::from_utf8_lossy(&stat);
+    // The name may hold anything, closing parentheses too.
+    let (name, rest) = stat.rsplit_once(") ").ok_or_else(strange)?;
+    let (_, name) = name.split_once(" (").ok_or_else(strange)?;
+    let parent = rest.split(' ').nth(1).and_then(|text| text.parse().ok());
+    Ok((parent.ok_or_else(strange)?, name.to_owned()))
+}
+
 /// Whether the calling process has a single thread. Reads the link count of `/proc/self/task`,
 /// and believes in one thread where there is no /proc.
 pub fn is_single_threaded() -> io::Result<bool> {
@@ -457,6 +470,24 @@ pub(crate) fn owned(returned: libc::c_long) -> io::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parent_and_name_of_a_process() {
+        let child = fork(|| {
+            let _ = set_name(c"a) (b) S 1 ");
+            std::thread::sleep(std::time::Duration::from_secs(60));
+            0
+        })
+        .unwrap();
+        let own = i32::try_from(std::process::id()).unwrap();
+        let named = || parent_and_name(child.pid).unwrap() == (own, "a) (b) S 1 ".to_owned());
+        while !named() {
+            std::thread::yield_now();
+        }
+        child.pidfd.signal(9).unwrap();
+        child.pidfd.wait().unwrap();
+        assert!(parent_and_name(child.pid).is_err());
+    }
 
     #[test]
     fn a_forked_child_reports_its_code_and_its_signal() {
