@@ -97,6 +97,11 @@ fn every_way_to_log_in_is_delegated_on_debian_12() -> Result {
     every_way(Image::Berth)
 }
 
+#[test]
+fn every_way_to_log_in_is_delegated_on_debian_13() -> Result {
+    every_way(Image::Trixie)
+}
+
 /// The session's and the lasting cgroup of bob's, both usable.
 fn both(host: &Host, bob: &Login) -> Result<[Session; 2]> {
     let lasting = "/sys/fs/cgroup/user.slice/user-1001.slice/berth-user@1001.service";
@@ -186,6 +191,11 @@ fn delegation_outlives_what_administrators_do_on_debian_12() -> Result {
     stays(Image::Berth)
 }
 
+#[test]
+fn delegation_outlives_what_administrators_do_on_debian_13() -> Result {
+    stays(Image::Trixie)
+}
+
 /// `io` in the children of carol's session and of her lasting cgroup, at a fresh login.
 fn io(host: &Host) -> Result<[bool; 2]> {
     // The slice is made anew, and with it what it hands on.
@@ -226,4 +236,9 @@ fn drop_ins(image: Image) -> Result {
 #[test]
 fn controllers_are_the_administrators_choice_on_debian_12() -> Result {
     drop_ins(Image::Berth)
+}
+
+#[test]
+fn controllers_are_the_administrators_choice_on_debian_13() -> Result {
+    drop_ins(Image::Trixie)
 }

@@ -144,6 +144,23 @@ fn lxc_started_beside_the_sessions_is_entered_from_any_login() -> Result {
 }
 
 #[test]
+fn lxc_in_the_lasting_cgroup_is_entered_from_any_login() -> Result {
+    let host = host()?;
+    let (first, second) = (host.login("alice")?, host.login("alice")?);
+    ok(&first, "lxc-create -n mail -t busybox")?;
+    ok(&first, "berth cgroup exec -- lxc-start -n mail")?;
+    let payload = cgroup(&second, "lxc-info -n mail -pH")?;
+    assert!(
+        payload.ends_with("/berth-user@1000.service/lxc.payload.mail"),
+        "{payload}"
+    );
+    assert_eq!(limits(&second, &payload)?, "50331648 30");
+    limits_bite(&second, "berth cgroup exec -- lxc-attach -n mail --")?;
+    ok(&second, "lxc-stop -k -n mail && lxc-destroy -n mail")?;
+    Ok(())
+}
+
+#[test]
 fn crun_takes_limits_in_a_plain_login_shell() -> Result {
     let host = host()?;
     let alice = host.login("alice")?;
