@@ -147,7 +147,7 @@ fn without_systemd_sysvinit() -> Result {
 
 #[test]
 fn without_systemd_openrc() -> Result {
-    let layouts = [Cgroups::V2, Cgroups::Hybrid, Cgroups::V1];
+    let layouts = [Cgroups::V2, Cgroups::V1];
     boot(Image::Openrc, &layouts, |host| {
         let status = host.root("rc-status --nocolor default")?.ok()?;
         assert!(status.contains("elogind"), "{status}");

@@ -16,6 +16,7 @@ use crate::progress::Progress;
 use crate::workspace::Workspace;
 use anyhow::{Result, anyhow, bail};
 use libtest::{Outcome, Program, Report};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -107,7 +108,8 @@ fn everything(
     if options.quick {
         return Ok(());
     }
-    let booted = with_matches(booted, filter)?;
+    let mut booted = with_matches(booted, filter)?;
+    booted.sort_by_key(|program| Reverse(images::boots(program)));
     if !booted.is_empty() {
         image::build_and_make(workspace, progress, &images::of(&booted, filter)?)?;
         if booted.iter().any(|program| program.name == PACKAGES) {

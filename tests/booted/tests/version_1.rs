@@ -1,0 +1,80 @@
+//! Logins on booted hosts with cgroup v1, as systemd mounts it and as cgroupfs-mount does.
+
+use berth_test_harness::{Cgroups, Host, HostOptions, Image, Result};
+use std::time::Duration;
+
+const CONTROLLERS: [&str; 3] = ["freezer", "memory", "pids"];
+
+fn boot(image: Image) -> Result<Host> {
+    let options = HostOptions {
+        cgroups: Cgroups::V1,
+        ..HostOptions::default()
+    };
+    let host = Host::boot_with(image, options)?;
+    let line = format!(
+        "sed -i 's/pam_berth.so.*/pam_berth.so deadline=10000 -c {}/' /etc/pam.d/common-session && \
+         grep 'pam_berth.so deadline' /etc/pam.d/common-session",
+        CONTROLLERS.join(",")
+    );
+    host.root(&line)?.ok()?;
+    Ok(host)
+}
+
+/// A login has places of its own, where it can make limited cgroups and go into them; nothing of
+/// what is root's is its user's, and after the last logout nothing is left.
+fn places(host: &Host) -> Result {
+    let (first, second) = (host.login("alice")?, host.login("alice")?);
+    let bob = host.login("bob")?;
+    for controller in CONTROLLERS {
+        let find = format!("sed -n 's/^[0-9]*:{controller}://p' /proc/self/cgroup");
+        let place = first.run(&find)?.ok()?;
+        assert!(place.ends_with("/user/alice/0\n"), "{controller}: {place}");
+        assert_eq!(second.run(&find)?.ok()?, place, "{controller}");
+        let dir = format!("/sys/fs/cgroup/{controller}{}", place.trim());
+        let owners = "stat -c '%U %a' . cgroup.procs notify_on_release";
+        assert_eq!(
+            first.run(&format!("cd {dir} && {owners}"))?.ok()?,
+            "alice 755\nalice 644\nroot 644\n",
+            "{controller}"
+        );
+        let enter = format!(
+            "mkdir {dir}/work && sh -c 'echo $$ >{dir}/work/cgroup.procs && {find}' && \
+             rmdir {dir}/work"
+        );
+        assert_eq!(
+            first.run(&enter)?.ok()?,
+            format!("{}/work\n", place.trim()),
+            "{controller}"
+        );
+        let of_bob = bob.run(&find)?.ok()?;
+        assert!(of_bob.ends_with("/user/bob/0\n"), "{controller}: {of_bob}");
+        bob.run(&format!("echo $$ >{dir}/cgroup.procs"))?.fails(2)?;
+    }
+    let limit = "d=/sys/fs/cgroup/memory$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)/work; \
+        mkdir $d && echo 48M >$d/memory.limit_in_bytes && cat $d/memory.limit_in_bytes; rmdir $d";
+    assert_eq!(second.run(limit)?.ok()?, "50331648\n");
+    first.logout()?;
+    second
+        .run("test -w /sys/fs/cgroup/pids/$(sed -n 's/^[0-9]*:pids://p' /proc/self/cgroup)")?
+        .ok()?;
+    second.logout()?;
+    bob.logout()?;
+    // sshd closes a session while its own process of the user is about to end; whoever comes next
+    // clears up.
+    host.login("bob")?.logout()?;
+    host.wait_until(
+        "! find /sys/fs/cgroup/*/ -type d -path '*/user/alice/*' 2>/dev/null | grep .",
+        Duration::from_secs(60),
+    )?;
+    Ok(())
+}
+
+#[test]
+fn sessions_have_their_places_on_systemd() -> Result {
+    places(&boot(Image::Berth)?)
+}
+
+#[test]
+fn sessions_have_their_places_without_systemd() -> Result {
+    places(&boot(Image::Sysvinit)?)
+}
