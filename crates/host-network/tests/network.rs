@@ -491,7 +491,8 @@ fn a_bridge_of_somebody_else_is_used_and_left() {
         // With a port of its owner's, from which it has its address and carrier.
         sh("ip link add br7 type bridge && ip link set br7 up
             ip link add port7 type ifb && ip link set port7 master br7 up
-            timeout 10 sh -c 'until ip link show br7 | grep -q \"state UP\"; do sleep 0.05; done'");
+            timeout 20 sh -c 'until ip link show br7 | grep -q \"state UP\" &&
+                ! ip -6 addr show tentative | grep -q inet6; do sleep 0.05; done'");
         config("bridge = \"br7\"\n");
         let before = snapshot();
         ok("start");
