@@ -11,6 +11,7 @@ fn everything_is_in_place_and_nothing_fails() -> Result {
         755 root:root /usr/libexec/berth/berth-net\n\
         755 root:root /usr/libexec/berth/berth-session-helper\n\
         4755 root:root /usr/libexec/berth/berth-usernic\n\
+        755 root:root /usr/libexec/berth/berthd\n\
         755 root:root /run/berth/launch\n\
         755 root:root /run/berth/net\n\
         700 root:root /run/berth/usernic\n";
