@@ -121,8 +121,11 @@ impl Session {
 
 /// Puts the script onto the host.
 pub fn install(host: &Host) -> Result<()> {
-    host.write(PROBE, SCRIPT)?;
-    host.root(&format!("chmod 755 {PROBE}"))?.ok()?;
+    // Another test may be running the old one.
+    let fresh = format!("{PROBE}.new");
+    host.write(&fresh, SCRIPT)?;
+    host.root(&format!("chmod 755 {fresh} && mv {fresh} {PROBE}"))?
+        .ok()?;
     Ok(())
 }
 

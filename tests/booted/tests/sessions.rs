@@ -2,20 +2,27 @@
 
 use berth_test_harness::{Host, Image, Login, Result, shared};
 use berth_tests_booted::session::{self, PROBE, Session, in_service, opened_by};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// A host that the tests of this file share, each with a user of its own.
-fn host(image: Image) -> Result<&'static Host> {
-    static INSTALL: Mutex<()> = Mutex::new(());
+/// A host that the tests of this file share, each with a user of its own, one after the other: they
+/// restart logind, which whoever logs in at that moment would notice.
+fn host(image: Image) -> Result<(&'static Host, MutexGuard<'static, ()>)> {
+    static DEBIAN_12: Mutex<()> = Mutex::new(());
+    static DEBIAN_13: Mutex<()> = Mutex::new(());
+    let turn = match image {
+        Image::Trixie => &DEBIAN_13,
+        _ => &DEBIAN_12,
+    };
+    // One that failed leaves the host as good as it was.
+    let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
     let host = shared(image)?;
-    let _one = INSTALL.lock().map_err(|_| anyhow::anyhow!("poisoned"))?;
     session::install(host)?;
     host.root("id carol >/dev/null 2>&1 || { useradd -m -u 1002 -s /bin/bash carol && cp -a /home/bob/.ssh /home/carol/ && chown -R carol: /home/carol; }")?
         .ok()?;
-    Ok(host)
+    Ok((host, turn))
 }
 
 fn probe(login: &Login) -> Result<Session> {
@@ -36,14 +43,18 @@ fn display_manager(host: &Host, class: &str) -> Result<String> {
 }
 
 fn every_way(image: Image) -> Result {
-    let host = host(image)?;
+    let (host, _turn) = host(image)?;
     let alice = host.login("alice")?;
     let ssh = probe(&alice)?;
     ssh.is_delegated("alice", 1000)?;
     assert_eq!(ssh.get("class"), "user");
 
-    let console = format!("printf '{PROBE}\\nexit\\n' | ")
-        + &in_service("", "script -qec 'login -f alice' /dev/null");
+    // Typed ahead it would be thrown away by login(1) of Debian 13.
+    let once = format!("[ ! -e ~/once ] || {{ rm ~/once; {PROBE}; exit; }}; . ~/.profile");
+    host.write("/home/alice/.bash_profile", &once)?;
+    let console = "install -o alice /dev/null /home/alice/once; ".to_owned()
+        + &in_service("", "script -qec 'login -f alice' /dev/null")
+        + " < <(exec sleep 50)";
     // What `machinectl shell alice@.host` and `run0 -u alice` have PID 1 do.
     let shell = in_service("-p PAMName=login -p User=alice", PROBE);
     let su = in_service("", &format!("su -l alice -c {PROBE}"));
@@ -114,7 +125,7 @@ fn both(host: &Host, bob: &Login) -> Result<[Session; 2]> {
 }
 
 fn stays(image: Image) -> Result {
-    let host = host(image)?;
+    let (host, _turn) = host(image)?;
     let bob = host.login("bob")?;
     let first = both(host, &bob)?;
     let scope = format!("session-{}.scope", first[0].get("id"));
@@ -211,7 +222,7 @@ fn io(host: &Host) -> Result<[bool; 2]> {
 }
 
 fn drop_ins(image: Image) -> Result {
-    let host = host(image)?;
+    let (host, _turn) = host(image)?;
     let drop_in = |unit: &str, section: &str, controllers: &str| -> Result {
         let dir = format!("/etc/systemd/system/{unit}.d");
         host.root(&format!("mkdir -p {dir}"))?.ok()?;
