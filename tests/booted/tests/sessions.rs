@@ -108,11 +108,6 @@ fn every_way_to_log_in_is_delegated_on_debian_12() -> Result {
     every_way(Image::Berth)
 }
 
-#[test]
-fn every_way_to_log_in_is_delegated_on_debian_13() -> Result {
-    every_way(Image::Trixie)
-}
-
 /// The session's and the lasting cgroup of bob's, both usable.
 fn both(host: &Host, bob: &Login) -> Result<[Session; 2]> {
     let lasting = "/sys/fs/cgroup/user.slice/user-1001.slice/berth-user@1001.service";
