@@ -119,15 +119,15 @@ fn without_manager(host: &Host) -> Result {
     again.run_for("berth stop own", LIMIT)?.ok()?;
     again.logout()?;
     // sshd closes a session while its own process of the user is about to end. What is left then is
-    // empty, and goes when somebody else comes or leaves.
-    for _ in 0..10 {
+    // empty, and goes when somebody else comes or leaves, once it is a minute old.
+    for _ in 0..40 {
         if host.root(&format!("! test -e {BASE}"))?.success() {
             return Ok(());
         }
         host.login("bob")?.logout()?;
-        std::thread::sleep(Duration::from_secs(2));
+        std::thread::sleep(Duration::from_secs(4));
     }
-    anyhow::bail!("{BASE} is left after ten logins of somebody else")
+    anyhow::bail!("{BASE} is left after forty logins of somebody else")
 }
 
 fn complaints(host: &Host) -> Result {
