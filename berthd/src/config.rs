@@ -1,5 +1,6 @@
 //! `/etc/berth/berthd.toml`.
 
+use berth_common::position::{key_at, line_of, one_line};
 use serde::Deserialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -136,24 +137,6 @@ fn who(name: &str) -> Result<Who, String> {
         ));
     }
     Ok(who(bare.to_owned()))
-}
-
-fn line_of(text: &str, at: usize) -> usize {
-    text.bytes().take(at).filter(|&b| b == b'\n').count() + 1
-}
-
-/// The key of the line at a byte position, for a message.
-fn key_at(text: &str, at: usize) -> String {
-    let line = text.lines().nth(line_of(text, at) - 1).unwrap_or_default();
-    match line.split_once('=') {
-        Some((key, _)) => format!("{}: ", key.trim()),
-        None => String::new(),
-    }
-}
-
-fn one_line(message: &str) -> String {
-    let lines = message.lines().map(str::trim);
-    lines.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

@@ -73,28 +73,34 @@ impl Report {
 /// among them, so that nothing else is to be done there. Never fails; what went wrong is one line
 /// of syslog.
 pub fn open(handle: &mut impl Handle, host: &impl Host, arguments: &Arguments) -> bool {
-    let Some(selection) = selection(handle, arguments) else {
-        return false;
-    };
-    let mut report = Report::default();
-    let opened = give_places(handle, host, arguments, selection, &mut report);
-    let unified = report.unified;
-    report.settle(opened);
-    report.tell(handle, arguments, "entered");
-    unified
+    attend(handle, arguments, "entered", |handle, selection, report| {
+        give_places(handle, host, arguments, selection, report)
+    })
 }
 
 /// Leaves the places that [`open`] gave, and removes what nobody lives in any more. Tells whether
 /// version 2 was among them.
 pub fn close(handle: &mut impl Handle, host: &impl Host, arguments: &Arguments) -> bool {
+    attend(handle, arguments, "removed", |handle, selection, report| {
+        take_places(handle, host, arguments, selection, report)
+    })
+}
+
+/// Does what is to be done for the hierarchies that are selected, if any are, and tells of it.
+fn attend<H: Handle>(
+    handle: &mut H,
+    arguments: &Arguments,
+    verb: &str,
+    act: impl FnOnce(&mut H, &Selection, &mut Report) -> Result<(), Failure>,
+) -> bool {
     let Some(selection) = selection(handle, arguments) else {
         return false;
     };
     let mut report = Report::default();
-    let closed = take_places(handle, host, arguments, selection, &mut report);
+    let done = act(handle, selection, &mut report);
     let unified = report.unified;
-    report.settle(closed);
-    report.tell(handle, arguments, "removed");
+    report.settle(done);
+    report.tell(handle, arguments, verb);
     unified
 }
 

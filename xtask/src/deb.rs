@@ -34,6 +34,15 @@ fn revision(text: &str) -> Result<String, String> {
 /// Builds Berth and both packages; returns their paths.
 pub fn deb(workspace: &Workspace, progress: &Progress, options: &Options) -> Result<Vec<PathBuf>> {
     let content = install::PackageContent::build(workspace, progress)?;
+    pack(workspace, progress, &content, options)
+}
+
+fn pack(
+    workspace: &Workspace,
+    progress: &Progress,
+    content: &install::PackageContent,
+    options: &Options,
+) -> Result<Vec<PathBuf>> {
     let version = format!("{}-{}", env!("CARGO_PKG_VERSION"), options.revision);
     let dir = workspace.target.join(DIR);
     fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -79,10 +88,11 @@ pub fn deb(workspace: &Workspace, progress: &Progress, options: &Options) -> Res
 
 /// Two versions, for tests of upgrades.
 pub fn for_tests(workspace: &Workspace, progress: &Progress) -> Result<()> {
+    let content = install::PackageContent::build(workspace, progress)?;
     for revision in ["1", "2"] {
         let revision = revision.to_owned();
         let fast = true;
-        deb(workspace, progress, &Options { revision, fast })?;
+        pack(workspace, progress, &content, &Options { revision, fast })?;
     }
     Ok(())
 }

@@ -11,6 +11,8 @@ mod install;
 mod man;
 mod parallel;
 mod progress;
+#[cfg(test)]
+mod scratch;
 mod test;
 mod workspace;
 

@@ -1,5 +1,5 @@
 //! One place for each thing that two parts of Berth must agree on: paths, names, modes, cgroup
-//! words, unit names, exit codes. No dependency, no I/O.
+//! words, unit names, exit codes, how a mistake in a file is named. No dependency, no I/O.
 #![forbid(unsafe_code)]
 
 pub mod bus;
@@ -10,6 +10,7 @@ pub mod id;
 pub mod linger;
 pub mod name;
 pub mod path;
+pub mod position;
 pub mod unit;
 
 pub use id::{Gid, Uid};

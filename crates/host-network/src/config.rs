@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::subnet::HostAddress;
+use berth_common::position::{key_at, line_of, one_line};
 use berth_common::{InterfaceName, path};
 use serde::Deserialize;
 use std::fs;
@@ -161,27 +162,6 @@ impl Config {
             firewall,
         })
     }
-}
-
-fn line_of(text: &str, at: usize) -> usize {
-    text.bytes().take(at).filter(|&b| b == b'\n').count() + 1
-}
-
-/// The key of the line at a byte position, for a message.
-fn key_at(text: &str, at: usize) -> String {
-    let line = text.lines().nth(line_of(text, at) - 1).unwrap_or_default();
-    match line.split_once('=') {
-        Some((key, _)) => format!("{}: ", key.trim()),
-        None => String::new(),
-    }
-}
-
-fn one_line(message: &str) -> String {
-    message
-        .lines()
-        .map(str::trim)
-        .collect::<Vec<_>>()
-        .join("; ")
 }
 
 fn range(text: &str, address: HostAddress) -> Result<(Ipv4Addr, Ipv4Addr), &'static str> {

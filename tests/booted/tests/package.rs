@@ -86,10 +86,10 @@ fn installed_upgraded_and_removed_under_people_and_containers() -> Result {
     assert_eq!(host.root("systemctl --failed --no-legend")?.ok()?, "");
 
     // Removed: containers end in order, logins go on.
-    let init_log = |name: &str| format!("! test -e {BASE}/{name}/payload");
+    let gone = |name: &str| format!("! test -e {BASE}/{name}/payload");
     host.root_for("dpkg -r berth", LIMIT)?.ok()?;
     for name in ["web", "db", "more"] {
-        host.root(&init_log(name))?.ok()?;
+        host.root(&gone(name))?.ok()?;
     }
     assert_eq!(cgroup(&alice)?, session);
     let common = host.root("cat /etc/pam.d/common-session")?.ok()?;

@@ -366,25 +366,8 @@ fn set_mode(path: &Path, mode: u32) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
     use std::os::unix::fs::MetadataExt;
-
-    /// A directory in the build directory that is gone afterwards.
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Self {
-            let dir = berth_test_harness::target_dir().unwrap().join("tmp");
-            let path = dir.join(format!("{name}-{}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            drop(fs::remove_dir_all(&self.0));
-        }
-    }
 
     fn file(to: &str, mode: u32, content: &str, config: bool) -> Item {
         let kind = Kind::File {

@@ -89,23 +89,7 @@ fn kept_beside(place: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::install::manifest::{Manifest, Places};
-
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Self {
-            let dir = berth_test_harness::target_dir().unwrap().join("tmp");
-            let path = dir.join(format!("{name}-{}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            drop(fs::remove_dir_all(&self.0));
-        }
-    }
+    use crate::scratch::Scratch;
 
     fn wanted() -> Replace {
         let manifest = Manifest::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap();

@@ -23,11 +23,14 @@ pub fn of(programs: &[Program], filter: Option<&str>) -> Result<Vec<Image>> {
     Ok(all.filter(|image| used.contains(image)).collect())
 }
 
-/// How often the source of a program speaks of boots, for letting the longest begin first.
-pub fn boots(program: &Program) -> usize {
+/// How often the source of a program boots or waits, for letting the longest begin first.
+pub fn pauses(program: &Program) -> usize {
     let path = program.dir.join(format!("tests/{}.rs", program.name));
     let source = std::fs::read_to_string(path).unwrap_or_default();
-    source.matches("boot").count()
+    ["boot", "wait_until", "shared("]
+        .iter()
+        .map(|word| source.matches(word).count())
+        .sum()
 }
 
 /// The images that a test's own function names; else all that its file names, and if that names

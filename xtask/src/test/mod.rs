@@ -109,7 +109,7 @@ fn everything(
         return Ok(());
     }
     let mut booted = with_matches(booted, filter)?;
-    booted.sort_by_key(|program| Reverse(images::boots(program)));
+    booted.sort_by_key(|program| Reverse(images::pauses(program)));
     if !booted.is_empty() {
         image::build_and_make(workspace, progress, &images::of(&booted, filter)?)?;
         if booted.iter().any(|program| program.name == PACKAGES) {
