@@ -7,7 +7,7 @@
 
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
-use berth_container_config::key::{Action, KEYS, Key};
+use berth_container_config::key::{Action, Key, keys};
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
@@ -380,7 +380,7 @@ fn whole_page(file: &str, text: &str) -> Result<String> {
 
 fn table(is_in: impl Fn(&Key) -> bool) -> String {
     let mut text = String::new();
-    for key in KEYS.iter().filter(|key| is_in(key)) {
+    for key in keys().filter(|key| is_in(key)) {
         let _ = write!(
             text,
             ".TP\n.B {}\n{}\n",
@@ -393,7 +393,7 @@ fn table(is_in: impl Fn(&Key) -> bool) -> String {
 
 fn renamed() -> String {
     let mut text = String::new();
-    for key in KEYS {
+    for key in keys() {
         if let Action::Renamed(new) = key.action {
             let _ = write!(text, ".TP\n.B {}\n{}\n", escape(key.pattern), escape(new));
         }

@@ -1,7 +1,7 @@
 //! LXC's configuration grammar: text in, values with positions out.
 //!
 //! [`load`] reads a container's file and whatever it includes through a caller's [`Loader`],
-//! looks up each key in one [table](key::KEYS) and returns a [`Config`] of plain values, or every
+//! looks up each key in one [table](key::keys) and returns a [`Config`] of plain values, or every
 //! problem that the files have, each with file, line and key. Keys that LXC knows and this
 //! version does not obey are problems too: a container whose seccomp profile were silently
 //! ignored would be less confined than its owner believes.

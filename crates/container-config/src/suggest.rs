@@ -1,6 +1,6 @@
 //! The key that somebody probably meant.
 
-use crate::key::KEYS;
+use crate::key;
 
 /// The longest word that is compared; no key is half as long.
 const MAX_LEN: usize = 80;
@@ -10,7 +10,7 @@ pub(crate) fn nearest(name: &str) -> Option<String> {
     if name.len() > MAX_LEN {
         return None;
     }
-    let candidates = KEYS.iter().map(|key| spelled(key.pattern, name));
+    let candidates = key::keys().map(|key| spelled(key.pattern, name));
     let (distance, best) = candidates
         .map(|candidate| (distance(name, &candidate), candidate))
         .min()?;
