@@ -1,0 +1,179 @@
+//! From a configuration to a plan: everything that can be refused is refused here, before
+//! anything is made.
+
+mod mount;
+mod net;
+mod process;
+
+use std::ffi::CString;
+use std::path::{Path, PathBuf};
+
+use berth_cgroups::LimitSetting;
+use berth_common::{ContainerName, Uid};
+use berth_container_config::value::{CgroupMountMode, IdKind, ProcMode, SysMode};
+use berth_container_config::{Config, IdMapping};
+use berth_kernel::cred;
+
+use super::plan::{AutoMount, StartPlan};
+use crate::error::{Error, Result};
+use crate::place::Place;
+
+/// The plan for a container, or why it cannot be started.
+pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<StartPlan> {
+    let dir = place.container_dir(name);
+    let rootfs = rootfs(config, &dir)?;
+    let idmap = idmap(config, &place.config_file(name))?;
+    let init: Vec<CString> = match &config.init_cmd {
+        Some(command) => command
+            .iter()
+            .map(|word| c_string(word, &command.at.to_string()))
+            .collect::<Result<_>>()?,
+        None => vec![c"/sbin/init".to_owned()],
+    };
+    let (nets, host_network) = net::nets(config)?;
+    let hostname = config
+        .uts_name
+        .as_ref()
+        .map_or(name.as_str(), |given| given.value.as_str());
+    let auto = &config.mount_auto;
+    Ok(StartPlan {
+        name: name.clone(),
+        lxcpath: place.lxcpath.clone(),
+        idmap,
+        hostname: c_string(hostname, "lxc.uts.name")?,
+        init,
+        cwd: config
+            .init_cwd
+            .as_ref()
+            .map_or_else(|| "/".into(), |cwd| cwd.value.clone()),
+        environment: process::environment(config)?,
+        nets,
+        host_network,
+        limits: limits(config)?,
+        mounts: config
+            .mounts
+            .iter()
+            .map(|entry| mount::mount(entry, &rootfs))
+            .collect::<Result<_>>()?,
+        rootfs,
+        proc: match auto.proc {
+            None => AutoMount::No,
+            Some(ProcMode::Mixed) => AutoMount::Mixed,
+            Some(ProcMode::Rw) => AutoMount::ReadWrite,
+        },
+        sys: match auto.sys {
+            None => AutoMount::No,
+            Some(SysMode::Mixed) => AutoMount::Mixed,
+            Some(SysMode::Ro) => AutoMount::ReadOnly,
+            Some(SysMode::Rw) => AutoMount::ReadWrite,
+        },
+        cgroup_mount: match auto.cgroup {
+            None => AutoMount::No,
+            Some(mount) if mount.mode == CgroupMountMode::Ro => AutoMount::ReadOnly,
+            Some(_) => AutoMount::ReadWrite,
+        },
+        autodev: config.autodev.as_ref().is_none_or(|autodev| autodev.value),
+        pty_max: config.pty_max.as_ref().map_or(1024, |most| most.value),
+        tty_max: config.tty_max.as_ref().map_or(0, |most| most.value),
+        tty_dir: config.tty_dir.as_ref().map(|dir| dir.value.clone()),
+        personality: config.arch.as_ref().map(|arch| arch.value.personality),
+        dropped_capabilities: process::dropped_capabilities(config),
+        no_new_privs: config.no_new_privs.as_ref().is_some_and(|on| on.value),
+        halt_signal: config.signals.halt.as_ref().map(|signal| signal.number()),
+        kill_signal: config
+            .signals
+            .stop
+            .as_ref()
+            .map_or(SIGKILL, |signal| signal.number()),
+        pdeath_signal: config.monitor_pdeath.as_ref().map_or(SIGKILL, |given| {
+            given.value.map_or(0, |signal| signal.number())
+        }),
+        log_file: config.log_file.as_ref().map_or_else(
+            || dir.join(format!("{name}.log")),
+            |file| file.value.clone(),
+        ),
+    })
+}
+
+const SIGKILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
+
+fn rootfs(config: &Config, dir: &Path) -> Result<PathBuf> {
+    let Some(rootfs) = &config.rootfs else {
+        return Err(Error::other(format!(
+            "{}: lxc.rootfs.path is missing: it names the container's root directory, as in \
+             lxc.rootfs.path = dir:{}",
+            dir.join("config").display(),
+            dir.join("rootfs").display()
+        )));
+    };
+    match std::fs::metadata(&rootfs.value) {
+        Ok(found) if found.is_dir() => Ok(rootfs.value.clone()),
+        Ok(_) => Err(Error::other(format!(
+            "{}: lxc.rootfs.path: {} is not a directory",
+            rootfs.at,
+            rootfs.value.display()
+        ))),
+        Err(error) => Err(Error::other(format!(
+            "{}: lxc.rootfs.path: the root directory {} cannot be used: {}",
+            rootfs.at,
+            rootfs.value.display(),
+            crate::error::Plain(&error)
+        ))),
+    }
+}
+
+fn idmap(config: &Config, file: &Path) -> Result<Vec<IdMapping>> {
+    let map: Vec<IdMapping> = config.idmap.iter().map(|mapping| mapping.value).collect();
+    if map.is_empty() {
+        if cred::effective_uid().is_root() {
+            return Ok(map);
+        }
+        return Err(Error::other(format!(
+            "{}: lxc.idmap is missing: an ordinary user's container runs on his subordinate ids, \
+             as in lxc.idmap = u 0 100000 65536 (see /etc/subuid; an administrator gives them \
+             with: berth grant {})",
+            file.display(),
+            own_name()
+        )));
+    }
+    let has_root = |kind| {
+        map.iter()
+            .any(|mapping| mapping.kind == kind && mapping.covers_inside(0))
+    };
+    if !has_root(IdKind::User) || !has_root(IdKind::Group) {
+        return Err(Error::other(format!(
+            "{}: lxc.idmap maps no id for root: it needs a line for user 0 and one for group 0, \
+             as in lxc.idmap = u 0 100000 65536 and lxc.idmap = g 0 100000 65536",
+            file.display()
+        )));
+    }
+    Ok(map)
+}
+
+fn own_name() -> String {
+    let uid: Uid = cred::effective_uid();
+    match berth_kernel::user::User::by_uid(uid) {
+        Ok(Some(user)) => user.name,
+        _ => uid.to_string(),
+    }
+}
+
+fn limits(config: &Config) -> Result<Vec<LimitSetting>> {
+    config
+        .cgroup
+        .iter()
+        .map(|setting| {
+            LimitSetting::new(&setting.file, &setting.value.value).map_err(|error| {
+                Error::other(format!(
+                    "{}: lxc.cgroup2.{}: {error}",
+                    setting.at, setting.file
+                ))
+            })
+        })
+        .collect()
+}
+
+fn c_string(text: &str, at: &str) -> Result<CString> {
+    CString::new(text)
+        .map_err(|_| Error::other(format!("{at}: the value has a zero byte in the middle")))
+}

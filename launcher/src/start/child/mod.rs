@@ -1,0 +1,131 @@
+//! A container from inside: from its first process to init, top to bottom.
+//!
+//! The first process is born with the container's user and pid namespaces. It still has its
+//! owner's uid, so his files (homes of mode 0700 too) can be reached, and all capabilities in its
+//! own user namespace. While its ids are being mapped, which takes two programs and milliseconds,
+//! it makes the other namespaces and takes hold of everything that is the owner's to reach; then
+//! it becomes the container's root, which can reach nothing of his.
+
+mod beneath;
+mod confine;
+mod dev;
+mod entries;
+mod held;
+mod system;
+
+use std::ffi::OsStr;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use berth_common::{Gid, Uid};
+use berth_kernel::mount::{self, Propagation};
+use berth_kernel::{cred, process, signal};
+use berth_session_protocol::Connection;
+
+use super::network;
+use super::plan::StartPlan;
+use super::sync;
+use crate::mapped::explain_no_user_namespace;
+use beneath::{Failure, because, because_of};
+use held::Held;
+
+pub use confine::confine;
+
+/// The first process of a container. Returns only if something failed, after having told so.
+pub fn run(plan: &StartPlan, monitor: Connection) -> u8 {
+    let failure = match set_up(plan, &monitor) {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    };
+    // If the monitor is gone there is nobody to tell.
+    let _ = monitor.send(&sync::failed(&failure), &[]);
+    1
+}
+
+fn set_up(plan: &StartPlan, monitor: &Connection) -> Result<std::convert::Infallible, Failure> {
+    // The monitor's descriptors lead to the host, and paths of the container are going to be
+    // followed: /proc/self/fd/N must lead nowhere (CVE-2024-21626).
+    process::close_others(&[monitor.as_fd()]).map_err(because("close descriptors"))?;
+    isolate(plan)?;
+    monitor
+        .send(&sync::isolated(), &[])
+        .map_err(|error| format!("cannot reach the monitor: {error}"))?;
+    mount::set_all_propagation(Propagation::Private).map_err(because("make mounts private"))?;
+    let held = Held::take(plan)?;
+    held.rootfs
+        .attach_at(&plan.rootfs)
+        .map_err(because_of("mount the root directory at", &plan.rootfs))?;
+    nix::unistd::sethostname(OsStr::new(&*plan.hostname.to_string_lossy()))
+        .map_err(|errno| because("set the host name")(errno.into()))?;
+    let mut network = match plan.host_network {
+        true => None,
+        false => Some(network::set_up_loopback()?),
+    };
+
+    let nics = sync::wait_for_go(monitor)?;
+    become_root(plan)?;
+    process::set_parent_death_signal(plan.pdeath_signal)
+        .map_err(because("ask for a signal at the monitor's end"))?;
+    if let Some(network) = &mut network {
+        network::configure(network, &plan.nets, &nics)?;
+    }
+
+    let root = held.rootfs.as_fd();
+    system::mount_proc(plan, root)?;
+    system::mount_sys(plan, root, held.host_sys.as_ref())?;
+    let terminals = dev::mount_dev(plan, root, &held.devices)?;
+    for (entry, bind) in plan.mounts.iter().zip(held.binds) {
+        entries::mount_entry(entry, bind, root)?;
+    }
+    mount::pivot_into(root).map_err(because("make the root directory the root"))?;
+
+    confine(plan)?;
+    dev::open_console(terminals, monitor)?;
+    nix::unistd::chdir(&plan.cwd)
+        .map_err(|errno| because_of("change to directory", &plan.cwd)(errno.into()))?;
+    signal::reset().map_err(because("reset signals"))?;
+    process::mark_close_on_exec(3).map_err(because("close descriptors"))?;
+    let program = Path::new(OsStr::new(
+        plan.init
+            .first()
+            .ok_or("lxc.init.cmd names no program")?
+            .to_str()
+            .map_err(|_| "init's path is not UTF-8".to_owned())?,
+    ));
+    let error = process::exec(program, &plan.init, &plan.environment);
+    Err(match error.raw_os_error() {
+        Some(2) => format!(
+            "there is no {} in the container, or the interpreter it names is missing \
+             (lxc.init.cmd says which program is init)",
+            program.display()
+        ),
+        _ => because_of("execute", program)(error),
+    })
+}
+
+/// Makes the namespaces that the process was not born with. They belong to its user namespace; its
+/// cgroup, where it was born, is the root of its cgroup namespace.
+fn isolate(plan: &StartPlan) -> Result<(), Failure> {
+    process::unshare(plan.own_namespaces()).map_err(|error| match error.raw_os_error() {
+        // A user namespace without rights in it is what AppArmor leaves of a forbidden one.
+        Some(nix::libc::EPERM | nix::libc::EACCES) if !plan.idmap.is_empty() => {
+            explain_no_user_namespace(error).to_string()
+        }
+        Some(nix::libc::ENOSPC) => "cannot make the container's namespaces: one of the limits \
+             user.max_…_namespaces is reached (sysctl user)"
+            .to_owned(),
+        _ => because("make the container's namespaces")(error),
+    })
+}
+
+fn become_root(plan: &StartPlan) -> Result<(), Failure> {
+    if plan.idmap.is_empty() {
+        return Ok(());
+    }
+    cred::set_groups(&[]).map_err(because("clear supplementary groups"))?;
+    cred::set_all_gids(Gid::ROOT).map_err(because("become group 0 of the container"))?;
+    cred::set_all_uids(Uid::ROOT).map_err(because("become root of the container"))?;
+    // Until exec nobody in the container may look into this process. (Not earlier: newuidmap
+    // serves only a process whose /proc entry is its caller's.)
+    process::set_dumpable(false).map_err(because("protect the process"))
+}
