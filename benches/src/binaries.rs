@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-
-/// What must be there.
-pub const NAMES: [&str; 2] = ["berth", "berth-usernic"];
+use berth_test_private_host::PROGRAMS;
 
 /// The directory with the programs. Under `cargo run` they are built first, so that old ones are
 /// never measured by mistake.
@@ -22,7 +20,7 @@ pub fn find(given: Option<&Path>) -> Result<PathBuf> {
             dir.to_owned()
         }
     };
-    for name in NAMES {
+    for name in PROGRAMS {
         ensure!(
             dir.join(name).is_file(),
             "{} is missing: build it with `cargo build --release -p berth -p berth-usernic`, or \

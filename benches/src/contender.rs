@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::host::{BASE, Host};
+use berth_test_private_host::{BASE, Host};
 
 /// The container without a NIC, and the one with one.
 pub const CONTAINERS: [&str; 2] = ["plain", "nic"];
@@ -39,6 +39,14 @@ pub enum Build {
 }
 
 impl Build {
+    /// Where its programs are on the host.
+    pub fn dir(self) -> &'static Path {
+        Path::new(match self {
+            Self::Measured => "/run/berth-bench/bin",
+            Self::Against => "/run/berth-bench/against",
+        })
+    }
+
     /// Behind the names in the table.
     fn suffix(self) -> &'static str {
         match self {
@@ -187,7 +195,7 @@ impl Contender {
 
     fn command(self, host: &Host, by: By, program: &str) -> Command {
         let program = match self {
-            Self::Berth(build, _) => host.program(build, program),
+            Self::Berth(build, _) => build.dir().join(program),
             _ => PathBuf::from(program),
         };
         let mut command = match by {
@@ -195,7 +203,7 @@ impl Contender {
             By::Root => host.as_root(program),
         };
         if let Self::Berth(build, _) = self {
-            command.env("BERTH_USERNIC", host.program(build, "berth-usernic"));
+            command.env("BERTH_USERNIC", build.dir().join("berth-usernic"));
         }
         command
     }

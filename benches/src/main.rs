@@ -3,7 +3,6 @@
 
 mod binaries;
 mod contender;
-mod host;
 mod idle;
 mod oci;
 mod report;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::host::{SUBID, SUBIDS};
+use berth_test_private_host::{SUBID, SUBIDS};
 
 /// The bundle's `config.json`.
 pub fn config(rootfs: &Path, arguments: &[&str], cgroup: &str) -> Value {

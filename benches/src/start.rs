@@ -5,10 +5,10 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use berth_test_private_host::{self as host, Host, SUBID, Setup};
 use nix::sys::stat::Mode;
 
 use crate::contender::{self, ALL, Build, By, CONTAINERS, Contender, PAYLOAD};
-use crate::host::{self, Host, SUBID};
 use crate::report::{Absent, Entry, Report};
 use crate::sample::{self, Mark};
 use crate::{Options, binaries, idle, oci};
@@ -28,7 +28,15 @@ pub fn run(options: &Options) -> Result<()> {
             Some(File::create(path).with_context(|| format!("cannot make {}", path.display()))?)
         }
     };
-    let code = host::within(&builds, |host| {
+    let setup = Setup {
+        programs: builds
+            .into_iter()
+            .map(|(build, dir)| (dir, build.dir().to_owned()))
+            .collect(),
+        // LXC and crun walk to the root directory as the container's root, so others may enter.
+        home_mode: 0o755,
+    };
+    let code = host::within(&setup, |host| {
         match measure(host, options).and_then(|report| report.tell(json.as_ref())) {
             Ok(()) => 0,
             Err(error) => {
@@ -85,7 +93,7 @@ fn is_wanted(contender: Contender, options: &Options) -> bool {
 fn furnish(host: &Host) -> Result<PathBuf> {
     let [plain, nic] = CONTAINERS;
     let said = host.home().join("said");
-    let mut create = host.as_user(host.program(Build::Measured, "berth"));
+    let mut create = host.as_user(Build::Measured.dir().join("berth"));
     sample::run(create.args(["create", nic, "-t", "busybox"]), &said)?;
     let dir = host.lxcpath();
     let rootfs = dir.join(nic).join("rootfs");

@@ -9,7 +9,8 @@ pub(super) static ROWS: &[Key] = &[
         arch,
         value::arch
     ),
-    scalar!("lxc.uts.name", "the host name", uts_name, value::host_name),
+    scalar!("lxc.uts.name", "the host name", uts_name, value::host_name)
+        .shown_by("keys::process::uts_name"),
     scalar!(
         "lxc.init.cmd",
         "init and its arguments",

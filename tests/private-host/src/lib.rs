@@ -1,5 +1,6 @@
-//! A host of the measurement's own: namespaces in which an ordinary user has subordinate ids, a
-//! delegated cgroup, a bridge and a quota for NICs. The machine itself keeps nothing of it.
+//! A private host: namespaces in which an ordinary user has subordinate ids, a delegated cgroup, a
+//! bridge and a quota for NICs, and `berth` is installed. The machine itself keeps nothing of it.
+#![forbid(unsafe_code)]
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -21,11 +22,8 @@ use nix::sched::CloneFlags;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, wait};
 
-use crate::binaries;
-use crate::contender::Build;
-
 /// The user who starts containers.
-pub const USER: &str = "bench";
+pub const USER: &str = "carol";
 /// His uid and gid: high enough to be nobody's on the machine.
 pub const ID: u32 = 59_731;
 /// The first of his subordinate uids and gids.
@@ -33,21 +31,40 @@ pub const SUBID: u32 = 1_073_741_824;
 /// How many he has.
 pub const SUBIDS: u32 = 65_536;
 /// The bridge that he may use.
-pub const BRIDGE: &str = "benchbr0";
-/// His delegated cgroup, as seen by the measurement.
+pub const BRIDGE: &str = "testbr0";
+/// The bridge's address.
+pub const BRIDGE_ADDRESS: &str = "10.233.0.1";
+/// His delegated cgroup, below the root of the hierarchy as the host sees it.
 pub const BASE: &str = "base";
 
-/// Where the programs of a build are.
-fn bin(build: Build) -> &'static Path {
-    Path::new(match build {
-        Build::Measured => "/run/berth-bench/bin",
-        Build::Against => "/run/berth-bench/against",
-    })
+/// The programs that are installed.
+pub const PROGRAMS: [&str; 2] = ["berth", "berth-usernic"];
+
+/// What a host is to have.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Directories of the machine with [`PROGRAMS`], and where each is installed on the host. The
+    /// first is where commands are looked for.
+    pub programs: Vec<(PathBuf, PathBuf)>,
+    /// The mode of the user's home.
+    pub home_mode: u32,
+}
+
+impl Setup {
+    /// Programs from one directory, a home that is the user's alone.
+    pub fn of_programs(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            programs: vec![(dir.into(), "/run/berth-test/bin".into())],
+            home_mode: 0o700,
+        }
+    }
 }
 
 /// The host, seen from inside.
 pub struct Host {
     home: PathBuf,
+    path: String,
+    nic_helper: Option<PathBuf>,
 }
 
 impl Host {
@@ -59,11 +76,6 @@ impl Host {
     /// His containers.
     pub fn lxcpath(&self) -> PathBuf {
         self.home.join(path::USER_LXCPATH)
-    }
-
-    /// One of [`binaries::NAMES`] as it was built.
-    pub fn program(&self, build: Build, name: &str) -> PathBuf {
-        bin(build).join(name)
     }
 
     /// A command in the environment of his login.
@@ -84,9 +96,12 @@ impl Host {
             .env_clear()
             .env("HOME", &self.home)
             .env("USER", USER)
-            .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+            .env("PATH", &self.path)
             .env("XDG_RUNTIME_DIR", runtime_dir())
             .current_dir(&self.home);
+        if let Some(helper) = &self.nic_helper {
+            command.env("BERTH_USERNIC", helper);
+        }
         command
     }
 }
@@ -97,10 +112,12 @@ fn runtime_dir() -> String {
 
 /// Runs `body` in a host of its own and returns what it returned. A signal ends it early; what
 /// the host had is removed in any case.
-pub fn within(builds: &[(Build, PathBuf)], body: impl FnOnce(&Host) -> u8) -> Result<u8> {
+///
+/// The calling process must have one thread only.
+pub fn within(setup: &Setup, body: impl FnOnce(&Host) -> u8) -> Result<u8> {
     ensure!(
         cred::effective_uid().is_root(),
-        "only root can make the namespaces of a measurement: run it with sudo"
+        "only root can make the namespaces of a private host: run it with sudo"
     );
     let remains = Remains::make()?;
     let watched = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
@@ -111,8 +128,8 @@ pub fn within(builds: &[(Build, PathBuf)], body: impl FnOnce(&Host) -> u8) -> Re
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS;
     let init = process::clone(namespaces, Some(remains.cgroup.as_fd()), || {
-        init(&remains, builds, body).unwrap_or_else(|error| {
-            eprintln!("berth-benches: {error:#}");
+        init(&remains, setup, body).unwrap_or_else(|error| {
+            eprintln!("private host: {error:#}");
             1
         })
     })
@@ -140,7 +157,7 @@ struct Remains {
 
 impl Remains {
     fn make() -> Result<Self> {
-        let name = format!("berth-bench-{}", std::process::id());
+        let name = format!("berth-private-{}", std::process::id());
         let scratch = std::env::temp_dir().join(&name);
         fs::create_dir(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
         fs::set_permissions(&scratch, fs::Permissions::from_mode(0o755))?;
@@ -159,7 +176,7 @@ impl Remains {
             Err(error) => {
                 // The first error is the one to tell.
                 let _ = fs::remove_dir(&scratch);
-                Err(error.context("the measurement needs a cgroup of its own"))
+                Err(error.context("the private host needs a cgroup of its own"))
             }
         }
     }
@@ -177,7 +194,7 @@ impl Drop for Remains {
     fn drop(&mut self) {
         if let Err(error) = self.remove() {
             eprintln!(
-                "berth-benches: cannot remove {} and the cgroup {}: {error:#}",
+                "private host: cannot remove {} and the cgroup {}: {error:#}",
                 self.scratch.display(),
                 self.name
             );
@@ -186,15 +203,11 @@ impl Drop for Remains {
 }
 
 /// Process 1 of the host: furnishes it, starts the body and reaps whatever falls to it.
-fn init(
-    remains: &Remains,
-    builds: &[(Build, PathBuf)],
-    body: impl FnOnce(&Host) -> u8,
-) -> Result<u8> {
+fn init(remains: &Remains, setup: &Setup, body: impl FnOnce(&Host) -> u8) -> Result<u8> {
     process::set_parent_death_signal(Signal::SIGKILL as i32)?;
     signal::reset()?;
     process::unshare(CloneFlags::CLONE_NEWCGROUP).context("cannot make a cgroup namespace")?;
-    let host = furnish(&remains.scratch, builds).context("cannot furnish the host")?;
+    let host = furnish(&remains.scratch, setup).context("cannot furnish the host")?;
     let worker = process::fork(|| body(&host)).context("cannot fork")?;
     loop {
         match wait() {
@@ -202,15 +215,15 @@ fn init(
                 return Ok(u8::try_from(code).unwrap_or(1));
             }
             Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw() == worker.pid => {
-                bail!("the measurement was ended by {signal}");
+                bail!("the body was ended by {signal}");
             }
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => bail!("cannot wait for the measurement: {errno}"),
+            Err(errno) => bail!("cannot wait for the body: {errno}"),
         }
     }
 }
 
-fn furnish(scratch: &Path, builds: &[(Build, PathBuf)]) -> Result<Host> {
+fn furnish(scratch: &Path, setup: &Setup) -> Result<Host> {
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
     for (kind, at) in [("proc", "/proc"), ("sysfs", "/sys")] {
@@ -223,15 +236,29 @@ fn furnish(scratch: &Path, builds: &[(Build, PathBuf)]) -> Result<Host> {
     for dir in ["/etc", "/usr/share"] {
         lay_over(Path::new(dir), &over)?;
     }
-    new_mount("tmpfs", Path::new("/run"), "mode=0755")?;
-    let home = scratch.join("home");
-    make_user(&home)?;
-    for (build, dir) in builds {
-        install(*build, dir)?;
+    // What the machine's administrator says about containers does not count here.
+    fs::create_dir_all("/etc/lxc")?;
+    for dir in ["/run", "/var/lib", "/etc/lxc"] {
+        new_mount("tmpfs", Path::new(dir), "mode=0755")?;
     }
+    let home = scratch.join("home");
+    make_user(&home, setup.home_mode)?;
+    for (from, to) in &setup.programs {
+        install(from, to)?;
+    }
+    install_snippets()?;
     delegate()?;
     make_bridge()?;
-    Ok(Host { home })
+    let system = "/usr/bin:/bin:/usr/sbin:/sbin";
+    let programs = setup.programs.first().map(|(_, at)| at.as_path());
+    Ok(Host {
+        home,
+        path: match programs {
+            Some(at) => format!("{}:{system}", at.display()),
+            None => system.to_owned(),
+        },
+        nic_helper: programs.map(|at| at.join("berth-usernic")),
+    })
 }
 
 fn new_mount(kind: &str, at: &Path, options: &str) -> Result<()> {
@@ -258,7 +285,7 @@ fn lay_over(dir: &Path, over: &Path) -> Result<()> {
     new_mount("overlay", dir, &options)
 }
 
-fn make_user(home: &Path) -> Result<()> {
+fn make_user(home: &Path, home_mode: u32) -> Result<()> {
     let append = |file: &str, line: &str| -> Result<()> {
         let mut text = fs::read_to_string(file).unwrap_or_default();
         text.push_str(line);
@@ -278,25 +305,36 @@ fn make_user(home: &Path) -> Result<()> {
     let runtime = PathBuf::from(runtime_dir());
     fs::create_dir_all(&runtime)?;
     fs::create_dir(home)?;
-    // LXC and crun walk to the root directory as the container's root, so others may enter.
-    for (dir, mode) in [(home, 0o755), (&runtime, 0o700)] {
+    for (dir, mode) in [(home, home_mode), (&runtime, 0o700)] {
         chown(dir, Some(ID), Some(ID))?;
         fs::set_permissions(dir, fs::Permissions::from_mode(mode))?;
     }
     Ok(())
 }
 
-fn install(build: Build, from: &Path) -> Result<()> {
-    fs::create_dir_all(bin(build))?;
-    for name in binaries::NAMES {
-        let to = bin(build).join(name);
-        fs::copy(from.join(name), &to)?;
+fn install(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for name in PROGRAMS {
+        let program = to.join(name);
+        fs::copy(from.join(name), &program)
+            .with_context(|| format!("cannot install {name} from {}", from.display()))?;
         let mode = if name == "berth" { 0o755 } else { 0o4755 };
-        fs::set_permissions(&to, fs::Permissions::from_mode(mode))?;
+        fs::set_permissions(&program, fs::Permissions::from_mode(mode))?;
     }
+    Ok(())
+}
+
+/// What configurations include.
+fn install_snippets() -> Result<()> {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
     fs::create_dir_all(path::CONFIG_SNIPPET_DIR)?;
-    let user = include_str!("../../config/user.conf");
-    fs::write(path::USER_SNIPPET, user)?;
+    for entry in fs::read_dir(&from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            let to = Path::new(path::CONFIG_SNIPPET_DIR).join(entry.file_name());
+            fs::copy(entry.path(), to)?;
+        }
+    }
     Ok(())
 }
 
@@ -329,7 +367,7 @@ fn make_bridge() -> Result<()> {
         mtu: None,
     })?;
     let bridge = socket.link(&name)?;
-    let address = Address::new("10.233.0.1".parse()?, 24)?;
+    let address = Address::new(BRIDGE_ADDRESS.parse()?, 24)?;
     socket.add_address(bridge.index, &address)?;
     socket.change_link(bridge.index, &LinkChange::new().up(true))?;
     Ok(())

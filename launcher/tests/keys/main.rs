@@ -1,0 +1,6 @@
+//! What each key of a configuration does in a container, or how it is refused.
+//!
+//! The table of keys names these tests. They run on private hosts in namespaces, which takes root.
+
+mod process;
+mod world;
