@@ -69,6 +69,11 @@ pub const USER_SNIPPET: &str = join!(CONFIG_SNIPPET_DIR, "/user.conf");
 /// The same for root, whose containers have no ids of their own unless he maps some.
 pub const ROOT_SNIPPET: &str = join!(CONFIG_SNIPPET_DIR, "/root.conf");
 
+/// What LXC installs for containers to include, and what containers name also where it is gone.
+pub const LXC_SNIPPET_DIR: &str = "/usr/share/lxc/config";
+/// Berth's own files of these names, read where LXC's are not.
+pub const OWN_LXC_SNIPPET_DIR: &str = join!(CONFIG_SNIPPET_DIR, "/lxc");
+
 /// Berth's own configuration.
 pub const ETC_DIR: &str = "/etc/berth";
 /// The bridge's configuration.

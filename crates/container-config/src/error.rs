@@ -32,15 +32,25 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.at.line {
-            0 => write!(f, "{}: ", printable(&self.at.file.to_string_lossy()))?,
-            _ => write!(f, "{}: ", self.at)?,
-        }
-        if let Some(key) = &self.key {
-            write!(f, "{}: ", printable(key))?;
-        }
-        f.write_str(&self.message)
+        write_line(f, &self.at, self.key.as_deref(), &self.message)
     }
+}
+
+/// `FILE:LINE: KEY: what`, without what there is not.
+fn write_line(
+    f: &mut fmt::Formatter<'_>,
+    at: &Position,
+    key: Option<&str>,
+    message: &str,
+) -> fmt::Result {
+    match at.line {
+        0 => write!(f, "{}: ", printable(&at.file.to_string_lossy()))?,
+        _ => write!(f, "{at}: ")?,
+    }
+    if let Some(key) = key {
+        write!(f, "{}: ", printable(key))?;
+    }
+    f.write_str(message)
 }
 
 /// Something that LXC ignores without a word and that is probably a mistake.
@@ -48,13 +58,15 @@ impl fmt::Display for Problem {
 pub struct Warning {
     /// The line.
     pub at: Position,
+    /// The key as it was written; none where the line has no key.
+    pub key: Option<String>,
     /// What is odd about it.
     pub message: String,
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.at, self.message)
+        write_line(f, &self.at, self.key.as_deref(), &self.message)
     }
 }
 

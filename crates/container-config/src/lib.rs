@@ -19,7 +19,9 @@ pub mod line;
 mod load;
 mod position;
 mod suggest;
+pub mod text;
 pub mod value;
+mod walk;
 
 pub use config::{Config, Ipv4Settings, Ipv6Settings, Net, Signals, Start};
 pub use disk::DiskLoader;

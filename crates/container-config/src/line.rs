@@ -28,10 +28,10 @@ pub enum Line<'a> {
 pub const PREFIX: &str = "lxc.";
 
 impl<'a> Line<'a> {
-    /// Reads one line, without its line end. Leading blanks count for nothing; there is no
+    /// Reads one line, with or without its line end. Leading blanks count for nothing; there is no
     /// continuation and no comment after a value.
     pub fn parse(text: &'a str) -> Self {
-        let text = text.trim();
+        let text = text.trim_matches(is_blank);
         if text.is_empty() || text.starts_with('#') {
             return Self::Blank;
         }
@@ -41,11 +41,17 @@ impl<'a> Line<'a> {
         match text.split_once('=') {
             None => Self::NoEquals { text },
             Some((key, value)) => Self::Assignment {
-                key: key.trim(),
-                value: unquote(value.trim()),
+                key: key.trim_matches(is_blank),
+                value: unquote(value.trim_matches(is_blank)),
             },
         }
     }
+}
+
+/// What is no part of a key or a value at their ends. Other characters that look like a blank
+/// are text to LXC: a key that begins with one is none.
+pub(crate) fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
 /// Removes one pair of equal quotes around the text.
@@ -83,6 +89,18 @@ mod tests {
             ("lxc.environment = A=b=c", set("lxc.environment", "A=b=c")),
             ("lxc.a b", Line::NoEquals { text: "lxc.a b" }),
             ("lcx.a = b", Line::Other { text: "lcx.a = b" }),
+            (
+                "\u{a0}lxc.a = b",
+                Line::Other {
+                    text: "\u{a0}lxc.a = b",
+                },
+            ),
+            ("lxc.a = \u{a0}b", set("lxc.a", "\u{a0}b")),
+            ("lxc.a = ''b''", set("lxc.a", "'b'")),
+            ("lxc.a = 'b' # c", set("lxc.a", "'b' # c")),
+            ("lxc.a = b \\", set("lxc.a", "b \\")),
+            ("lxc.a == b", set("lxc.a", "= b")),
+            ("lxc.a=$b ${c}", set("lxc.a", "$b ${c}")),
         ] {
             assert_eq!(Line::parse(text), expected, "{text:?}");
         }

@@ -265,7 +265,47 @@ fn a_missing_include_is_named_with_the_line() {
         told.starts_with("/a.conf:2: lxc.include: cannot read /gone.conf: "),
         "{told}"
     );
-    assert!(problems("lxc.include =\n")[0].contains("expected the path"));
+    // LXC clears a list of names by it that nobody reads.
+    let loaded = parse("lxc.include =\nlxc.tty.max = 1\n").unwrap();
+    assert_eq!(
+        loaded.warnings[0].to_string(),
+        "config:1: lxc.include: an include without a path reads nothing"
+    );
+}
+
+#[test]
+fn a_comment_may_be_in_any_encoding_and_a_value_may_not() {
+    let decoded = berth_container_config::text::decode;
+    let text = decoded(b"# f\xfcr die Schule\n  #\xff\nlxc.uts.name = web\n");
+    assert_eq!(good(&text).uts_name.unwrap().value, "web");
+    let told = problems(&decoded(b"# f\xfcr\nlxc.uts.name = m\xfcller\n"));
+    assert!(
+        told[0].starts_with("config:2: the line is not UTF-8 text"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn what_stands_in_the_place_of_lxcs_snippets_is_right() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/lxc");
+    let loader = |path: &Path| match path.starts_with("/usr/share/lxc/config") {
+        true => Err(io::Error::from(io::ErrorKind::NotFound)),
+        false => berth_container_config::Loader::read(&DiskLoader, path),
+    };
+    let include = |name: &str| format!("lxc.include = {}\n", dir.join(name).display());
+    let loaded = |text: &str| load_text(Path::new("top"), text, &loader).unwrap();
+    let common = loaded(&include("common.conf")).config;
+    assert_eq!(common.tty_max.map(|most| most.value), Some(4));
+    assert_eq!(common.tty_dir.unwrap().value, Path::new("lxc"));
+    assert_eq!(common.cap_drop.len(), 5);
+    assert_eq!(common.mount_auto.sys, Some(SysMode::Mixed));
+    let names = ["common.conf", "userns.conf", "nesting.conf"];
+    let all = loaded(&names.map(include).concat());
+    assert!(all.warnings.is_empty(), "{:?}", all.warnings);
+    assert!(all.config.cap_drop.is_empty() && all.config.tty_dir.is_none());
+    assert_eq!(all.config.mount_auto.sys, Some(SysMode::Rw));
+    assert_eq!(all.config.mount_auto.proc, Some(ProcMode::Mixed));
+    assert_eq!(all.config.mounts.len(), 3);
 }
 
 #[test]
