@@ -101,8 +101,9 @@ impl CgroupDir {
     }
 
     /// Kills without the kernel's help, frozen meanwhile so that nothing can fork ahead of the
-    /// signals; cgroup v2 delivers SIGKILL to what is frozen.
-    pub(crate) fn kill_one_by_one(&self) -> Result<()> {
+    /// signals; cgroup v2 delivers SIGKILL to what is frozen. [`Self::kill`] is surer, but leaves
+    /// a mark on the cgroup: some kernels (seen on 6.18) kill at once what is born into it later.
+    pub fn kill_one_by_one(&self) -> Result<()> {
         // Freezing is best effort: without it the rounds below do.
         let frozen = self.freeze(true).is_ok()
             && self

@@ -54,6 +54,9 @@ impl Base {
         };
         let wanted: Vec<&str> = limits.iter().filter_map(LimitSetting::controller).collect();
         hand_on(dir, &wanted)?;
+        // Never one that was there before: where `cgroup.kill` was written to a cgroup, some
+        // kernels (seen on 6.18) kill at once what clone3 puts into it from elsewhere.
+        dir.remove_tree(name.as_str()).map_err(fail)?;
         let container = dir.make_child(name.as_str()).map_err(fail)?;
         hand_on(&container, &wanted)?;
         let monitor = container.make_child(cgroup::MONITOR).map_err(fail)?;
@@ -112,9 +115,14 @@ impl ContainerCgroup {
         self.path.as_path().display().to_string()
     }
 
-    /// Ends every process of the container and waits until they are gone.
+    /// Ends every process of the container and waits until they are gone. Not by `cgroup.kill`:
+    /// the cgroup may be used again (see [`Base::make`]).
     pub fn kill_payload(&self) -> Result<()> {
-        kill(&self.payload)
+        if !self.payload.is_populated().map_err(fail)? {
+            return Ok(());
+        }
+        self.payload.kill_one_by_one().map_err(fail)?;
+        wait_for_the_end(&self.payload)
     }
 
     /// Removes what the container left in its own cgroup, not the cgroup itself.
@@ -173,6 +181,10 @@ fn kill(dir: &CgroupDir) -> Result<()> {
         return Ok(());
     }
     dir.kill().map_err(fail)?;
+    wait_for_the_end(dir)
+}
+
+fn wait_for_the_end(dir: &CgroupDir) -> Result<()> {
     if dir.wait_unpopulated(KILL_PATIENCE).map_err(fail)? {
         return Ok(());
     }

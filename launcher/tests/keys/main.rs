@@ -2,5 +2,6 @@
 //!
 //! The table of keys names these tests. They run on private hosts in namespaces, which takes root.
 
+mod lives;
 mod process;
 mod world;
