@@ -152,7 +152,7 @@ fn write_config(site: BorrowedFd<'_>, text: &str) -> io::Result<()> {
     let flags = OpenFlags::O_WRONLY | OpenFlags::O_CREAT | OpenFlags::O_EXCL;
     let file = kernel_fs::openat2(site, Path::new("config"), flags, 0o600, Resolve::BENEATH)?;
     kernel_fs::chmod(file.as_fd(), CONFIG_MODE)?;
-    std::fs::File::from(file).write_all(text.as_bytes())
+    std::fs::File::from(file).write_all(&berth_container_config::text::encode(text))
 }
 
 /// Gives the site the caller's own group, whatever a set-gid bit above says: the mapped root has

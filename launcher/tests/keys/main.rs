@@ -2,6 +2,8 @@
 //!
 //! The table of keys names these tests. They run on private hosts in namespaces, which takes root.
 
+mod include;
+mod legacy;
 mod lives;
 mod process;
 mod world;

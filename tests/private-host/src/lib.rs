@@ -327,12 +327,16 @@ fn install(from: &Path, to: &Path) -> Result<()> {
 /// What configurations include.
 fn install_snippets() -> Result<()> {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
-    fs::create_dir_all(path::CONFIG_SNIPPET_DIR)?;
-    for entry in fs::read_dir(&from).with_context(|| format!("cannot read {}", from.display()))? {
+    copy_files(&from, Path::new(path::CONFIG_SNIPPET_DIR))?;
+    copy_files(&from.join("lxc"), Path::new(path::OWN_LXC_SNIPPET_DIR))
+}
+
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
         let entry = entry?;
         if entry.file_type()?.is_file() {
-            let to = Path::new(path::CONFIG_SNIPPET_DIR).join(entry.file_name());
-            fs::copy(entry.path(), to)?;
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
         }
     }
     Ok(())

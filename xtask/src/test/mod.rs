@@ -119,15 +119,20 @@ fn everything(
     }
     if filter.is_none() {
         let unkept = promises::unkept(&promises::read(&workspace.root)?, &tally.ran);
-        tally.check(
-            "tests/PROMISES.md",
-            match unkept.len() {
-                0 => Ok(String::new()),
-                _ => Err(anyhow!("{}", unkept.join("\n"))),
-            },
-        );
+        tally.check("tests/PROMISES.md", none_of(&unkept));
+        let keys = berth_container_config::key::keys();
+        let keys = keys.map(|key| (key.pattern, key.shown_by));
+        let not_shown = promises::not_shown(keys, &tally.ran);
+        tally.check("keys of container configurations", none_of(&not_shown));
     }
     Ok(())
+}
+
+fn none_of(wrong: &[String]) -> Result<String> {
+    match wrong.is_empty() {
+        true => Ok(String::new()),
+        false => Err(anyhow!("{}", wrong.join("\n"))),
+    }
 }
 
 /// What needs no test program.

@@ -73,15 +73,31 @@ pub fn unkept(promises: &[Promise], ran: &BTreeMap<String, Outcome>) -> Vec<Stri
     let mut wrong = Vec::new();
     for promise in promises {
         for test in &promise.tests {
-            let why = match ran.get(test) {
-                None => "there is no such test, or it did not run",
-                Some(Outcome::Ignored) => "that test is ignored",
-                Some(Outcome::Passed | Outcome::Failed) => continue,
-            };
-            wrong.push(format!("tests/PROMISES.md:{}: {test}: {why}", promise.line));
+            if let Some(why) = not_run(test, ran) {
+                wrong.push(format!("tests/PROMISES.md:{}: {test}: {why}", promise.line));
+            }
         }
     }
     wrong
+}
+
+/// The same for keys of container configurations, each with the test that shows what it does.
+pub fn not_shown<'k>(
+    keys: impl Iterator<Item = (&'k str, &'k str)>,
+    ran: &BTreeMap<String, Outcome>,
+) -> Vec<String> {
+    // The table's own check counts those that name no test.
+    keys.filter(|(_, test)| !test.is_empty())
+        .filter_map(|(key, test)| Some(format!("{key}: {test}: {}", not_run(test, ran)?)))
+        .collect()
+}
+
+fn not_run(test: &str, ran: &BTreeMap<String, Outcome>) -> Option<&'static str> {
+    match ran.get(test) {
+        None => Some("there is no such test, or it did not run"),
+        Some(Outcome::Ignored) => Some("that test is ignored"),
+        Some(Outcome::Passed | Outcome::Failed) => None,
+    }
 }
 
 #[cfg(test)]
@@ -130,5 +146,22 @@ mod tests {
         let wrong = unkept(&promises, &ran.into());
         assert_eq!(wrong.len(), 2, "{wrong:?}");
         assert!(wrong[0].contains("a::ignored") && wrong[1].contains("a::gone"));
+    }
+
+    #[test]
+    fn tests_of_keys_must_exist_and_run() {
+        let ran = [
+            ("keys::a".to_owned(), Outcome::Passed),
+            ("keys::b".to_owned(), Outcome::Ignored),
+        ];
+        let keys = [
+            ("lxc.a", "keys::a"),
+            ("lxc.b", "keys::b"),
+            ("lxc.c", "keys::c"),
+            ("lxc.d", ""),
+        ];
+        let wrong = not_shown(keys.into_iter(), &ran.into());
+        assert_eq!(wrong.len(), 2, "{wrong:?}");
+        assert!(wrong[0].starts_with("lxc.b: keys::b: ") && wrong[1].starts_with("lxc.c: "));
     }
 }
