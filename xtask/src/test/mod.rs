@@ -15,6 +15,7 @@ use crate::parallel::side_by_side;
 use crate::progress::Progress;
 use crate::workspace::Workspace;
 use anyhow::{Result, anyhow, bail};
+use berth_test_harness::Image;
 use libtest::{Outcome, Program, Report};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -90,30 +91,33 @@ fn everything(
     let packages = [install::BUILD_PACKAGES, TEST_PACKAGES, apt::IMAGE_PACKAGES].concat();
     apt::install(progress, &packages)?;
     originals::unpack(workspace, progress)?;
-    if options.filter.is_none() {
-        checks(workspace, progress, tally);
-    }
-    let programs = progress.during("building the tests", || libtest::build(workspace))?;
-    let (booted, plain): (Vec<_>, Vec<_>) = programs
-        .into_iter()
-        .partition(|program| program.package == BOOTED);
     let filter = options.filter.as_deref();
-    run_all(progress, &plain, filter, tally)?;
-    if filter.is_none() {
-        let doc = progress.during("examples in the documentation", || {
-            libtest::run_doc_tests(workspace, PROGRAM_LIMIT)
-        })?;
-        tally.take(progress, "doc", doc)?;
-    }
+    let all_hosts = filter.is_none() && !options.quick;
+    let booted = std::thread::scope(|scope| -> Result<_> {
+        // Half of making hosts is waiting, and half of building is done on one processor.
+        let hosts = all_hosts.then(|| {
+            scope.spawn(|| {
+                image::build_and_make(workspace, progress, &Image::ALL)?;
+                deb::for_tests(workspace, progress)
+            })
+        });
+        let booted = what_needs_no_host(workspace, progress, filter, tally);
+        if let Some(hosts) = hosts {
+            hosts.join().map_err(|_| anyhow!("a worker panicked"))??;
+        }
+        booted
+    })?;
     if options.quick {
         return Ok(());
     }
     let mut booted = with_matches(booted, filter)?;
     booted.sort_by_key(|program| Reverse(images::pauses(program)));
     if !booted.is_empty() {
-        image::build_and_make(workspace, progress, &images::of(&booted, filter)?)?;
-        if booted.iter().any(|program| program.name == PACKAGES) {
-            deb::for_tests(workspace, progress)?;
+        if !all_hosts {
+            image::build_and_make(workspace, progress, &images::of(&booted, filter)?)?;
+            if booted.iter().any(|program| program.name == PACKAGES) {
+                deb::for_tests(workspace, progress)?;
+            }
         }
         run_all(progress, &booted, filter, tally)?;
     }
@@ -133,6 +137,30 @@ fn none_of(wrong: &[String]) -> Result<String> {
         true => Ok(String::new()),
         false => Err(anyhow!("{}", wrong.join("\n"))),
     }
+}
+
+/// Checks, and the tests that run on the machine itself. Returns the programs of the others.
+fn what_needs_no_host(
+    workspace: &Workspace,
+    progress: &Progress,
+    filter: Option<&str>,
+    tally: &mut Tally,
+) -> Result<Vec<Program>> {
+    if filter.is_none() {
+        checks(workspace, progress, tally);
+    }
+    let programs = progress.during("building the tests", || libtest::build(workspace))?;
+    let (booted, plain): (Vec<_>, Vec<_>) = programs
+        .into_iter()
+        .partition(|program| program.package == BOOTED);
+    run_all(progress, &plain, filter, tally)?;
+    if filter.is_none() {
+        let doc = progress.during("examples in the documentation", || {
+            libtest::run_doc_tests(workspace, PROGRAM_LIMIT)
+        })?;
+        tally.take(progress, "doc", doc)?;
+    }
+    Ok(booted)
 }
 
 /// What needs no test program.
