@@ -670,6 +670,7 @@ fn roots_containers_and_mounts_in_them() {
             config
                 .cap_drop
                 .iter()
+                .flatten()
                 .any(|cap| cap.value.to_string() == "sys_module")
         );
 

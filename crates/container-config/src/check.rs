@@ -119,7 +119,8 @@ fn nets(config: &Config, file: &Path, problems: &mut Vec<Problem>) {
 }
 
 fn capabilities(config: &Config, problems: &mut Vec<Problem>) {
-    if let (Some(drop), Some(_)) = (config.cap_drop.first(), &config.cap_keep) {
+    let dropped = config.cap_drop.iter().flatten().next();
+    if let (Some(drop), Some(_)) = (dropped, &config.cap_keep) {
         let message = "expected either lxc.cap.drop or lxc.cap.keep, found both".to_owned();
         problem(problems, &drop.at, "lxc.cap.drop", message);
     }

@@ -1,13 +1,17 @@
 //! What a configuration says.
 
+mod security;
+
 use crate::position::Positioned;
 use crate::value::{
-    AppArmor, Arch, Capability, CgroupSetting, EnvironmentEntry, Gateway, IdMapping, Ipv4Address,
+    Arch, Capability, CgroupSetting, EnvironmentEntry, Gateway, IdMapping, Ipv4Address,
     Ipv6Address, LogLevel, MacTemplate, MountAuto, MountEntry, NetType, Signal,
 };
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+
+pub use security::{AppArmorSettings, SeLinuxSettings, SeccompSettings, Security};
 
 /// A container's configuration. A field that no line sets holds `None`, an empty list or the
 /// default that its comment names.
@@ -41,8 +45,8 @@ pub struct Config {
     pub start: Start,
     /// `lxc.group`
     pub groups: Vec<Positioned<String>>,
-    /// `lxc.cap.drop`
-    pub cap_drop: Vec<Positioned<Capability>>,
+    /// `lxc.cap.drop`; `None`: no line, not even an empty one, says what to drop
+    pub cap_drop: Option<Vec<Positioned<Capability>>>,
     /// `lxc.cap.keep`; `Some` of nothing: keep none. Never together with `cap_drop`.
     pub cap_keep: Option<Vec<Positioned<Capability>>>,
     /// `lxc.tty.max`, 0 by default
@@ -53,8 +57,8 @@ pub struct Config {
     pub pty_max: Option<Positioned<u32>>,
     /// `lxc.autodev`, true by default
     pub autodev: Option<Positioned<bool>>,
-    /// `lxc.apparmor.profile`
-    pub apparmor: Option<Positioned<AppArmor>>,
+    /// `lxc.apparmor.…`, `lxc.selinux.…`, `lxc.keyring.…`, `lxc.seccomp.…`
+    pub security: Security,
     /// `lxc.monitor.signal.pdeath`; the outer `None`: SIGKILL; the inner `None` (written 0): init
     /// outlives its monitor
     pub monitor_pdeath: Option<Positioned<Option<Signal>>>,

@@ -23,14 +23,17 @@ pub mod text;
 pub mod value;
 mod walk;
 
-pub use config::{Config, Ipv4Settings, Ipv6Settings, Net, Signals, Start};
+pub use config::{
+    AppArmorSettings, Config, Ipv4Settings, Ipv6Settings, Net, SeLinuxSettings, SeccompSettings,
+    Security, Signals, Start,
+};
 pub use disk::DiskLoader;
 pub use error::{LoadError, Problem, Warning};
 pub use load::{Loaded, Loader, Source, load, load_text};
 pub use position::{Position, Positioned};
 pub use suggest::distance;
 pub use value::{
-    AppArmor, Arch, Capability, CgroupMount, CgroupMountMode, CgroupSetting, CreateTarget,
+    AppArmorProfile, Arch, Capability, CgroupMount, CgroupMountMode, CgroupSetting, CreateTarget,
     EnvironmentEntry, Gateway, IdKind, IdMapping, Ipv4Address, Ipv6Address, LogLevel, MacTemplate,
     MountAuto, MountEntry, MountOptions, NetType, Personality, ProcMode, Propagation,
     PropagationKind, Signal, SysMode,

@@ -110,7 +110,7 @@ fn a_container_as_create_writes_it() {
     assert_eq!(config.start.order.as_ref().unwrap().value, -3);
     assert_eq!(config.groups[1].value, "web");
     assert_eq!(config.monitor_pdeath.as_ref().unwrap().value, None);
-    assert_eq!(config.cap_drop.len(), 2);
+    assert_eq!(config.cap_drop.as_ref().map(Vec::len), Some(2));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn an_empty_value_clears() {
     );
     assert_eq!(config.cgroup.len(), 1);
     assert_eq!(config.uts_name, None);
-    assert!(config.cap_drop.is_empty());
+    assert_eq!(config.cap_drop, Some(Vec::new()));
     assert_eq!(config.cap_keep, Some(Vec::new()));
     assert!(!config.nets[&0].up);
     assert_eq!(config.mount_auto, MountAuto::default());
@@ -297,12 +297,12 @@ fn what_stands_in_the_place_of_lxcs_snippets_is_right() {
     let common = loaded(&include("common.conf")).config;
     assert_eq!(common.tty_max.map(|most| most.value), Some(4));
     assert_eq!(common.tty_dir.unwrap().value, Path::new("lxc"));
-    assert_eq!(common.cap_drop.len(), 5);
+    assert_eq!(common.cap_drop.as_ref().map(Vec::len), Some(5));
     assert_eq!(common.mount_auto.sys, Some(SysMode::Mixed));
     let names = ["common.conf", "userns.conf", "nesting.conf"];
     let all = loaded(&names.map(include).concat());
     assert!(all.warnings.is_empty(), "{:?}", all.warnings);
-    assert!(all.config.cap_drop.is_empty() && all.config.tty_dir.is_none());
+    assert!(all.config.cap_drop == Some(Vec::new()) && all.config.tty_dir.is_none());
     assert_eq!(all.config.mount_auto.sys, Some(SysMode::Rw));
     assert_eq!(all.config.mount_auto.proc, Some(ProcMode::Mixed));
     assert_eq!(all.config.mounts.len(), 3);

@@ -370,6 +370,11 @@ pub fn is_cgroup1(fd: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(nix::sys::statfs::fstatfs(fd)?.filesystem_type() == nix::sys::statfs::CGROUP_SUPER_MAGIC)
 }
 
+/// Whether an open file lies on procfs (`PROC_SUPER_MAGIC`).
+pub fn is_proc(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(nix::sys::statfs::fstatfs(fd)?.filesystem_type() == nix::sys::statfs::PROC_SUPER_MAGIC)
+}
+
 /// The whole content of the regular file `name` in `dir`. A link is not followed and a FIFO does
 /// not block. A content of more than `max` bytes is an error (`EFBIG`).
 pub fn read_at(dir: BorrowedFd<'_>, name: &OsStr, max: usize) -> io::Result<Vec<u8>> {

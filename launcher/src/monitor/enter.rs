@@ -21,6 +21,7 @@ use super::protocol::ExecRequest;
 use crate::error::{Error, Plain, Result};
 use crate::exec::DEFAULT_PATH;
 use crate::start::child;
+use crate::start::label::Requests;
 use crate::start::plan::StartPlan;
 
 const COMMAND: u8 = 1;
@@ -136,10 +137,12 @@ fn enter(
         process::close_others(&keep).map_err(because("close descriptors"))?;
         refuse_directories(fds)?;
         process::set_dumpable(false).map_err(because("protect the process"))?;
+        let proc = plan.confinement.labels.proc();
+        let mut proc = proc.map_err(because("open /proc"))?;
         init.enter_namespaces(plan.birth_namespaces() | plan.own_namespaces())
             .map_err(because("enter the container"))?;
         let command = process::clone(CloneFlags::CLONE_PARENT, None, || {
-            run(plan, request, fds, monitor)
+            run(plan, request, fds, proc.take(), monitor)
         })
         .map_err(because("make a process in the container"))?;
         monitor
@@ -159,8 +162,14 @@ fn enter(
 }
 
 /// The second process: the container's in everything but its program.
-fn run(plan: &StartPlan, request: &ExecRequest, fds: &[OwnedFd], monitor: &Connection) -> u8 {
-    let failure = match try_run(plan, request, fds, monitor) {
+fn run(
+    plan: &StartPlan,
+    request: &ExecRequest,
+    fds: &[OwnedFd],
+    proc: Option<OwnedFd>,
+    monitor: &Connection,
+) -> u8 {
+    let failure = match try_run(plan, request, fds, proc, monitor) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
@@ -172,8 +181,18 @@ fn try_run(
     plan: &StartPlan,
     request: &ExecRequest,
     fds: &[OwnedFd],
+    proc: Option<OwnedFd>,
     monitor: &Connection,
 ) -> std::result::Result<std::convert::Infallible, Failure> {
+    let labels = &plan.confinement.labels;
+    let requests = match &proc {
+        None => Requests::default(),
+        Some(proc) => labels
+            .open(proc.as_fd())
+            .map_err(because("open /proc/thread-self/attr"))?,
+    };
+    // The host's /proc is closed before any path of the container is followed.
+    drop(proc);
     cred::set_groups(&[]).map_err(because("clear supplementary groups"))?;
     cred::set_all_gids(Gid::ROOT).map_err(because("become group 0 of the container"))?;
     cred::set_all_uids(Uid::ROOT).map_err(because("become root of the container"))?;
@@ -187,7 +206,7 @@ fn try_run(
                 .map_err(because("set up the standard streams"))?;
         }
     }
-    child::confine(plan).map_err(|why| Failure {
+    child::confine(plan, requests).map_err(|why| Failure {
         code: exit::RUN_FAILED,
         why,
     })?;

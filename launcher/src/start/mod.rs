@@ -3,6 +3,8 @@
 pub mod build;
 pub mod cgroup;
 pub mod child;
+pub mod confinement;
+pub mod label;
 pub mod network;
 pub mod plan;
 mod root_nic;

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use berth_cgroups::LimitSetting;
 use berth_common::{ContainerName, InterfaceName};
 use berth_container_config::{IdKind, IdMapping, Personality};
-use berth_kernel::cred::CapabilitySet;
 use berth_kernel::mount::{Attributes, Propagation};
 use nix::sched::CloneFlags;
+
+use super::confinement::Confinement;
 
 /// A file or directory to be made where a mount's target is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,10 +161,8 @@ pub struct StartPlan {
     pub tty_dir: Option<PathBuf>,
     /// Whether its programs see a 32-bit machine.
     pub personality: Option<Personality>,
-    /// Capabilities that nobody in it gets.
-    pub dropped_capabilities: CapabilitySet,
-    /// Whether exec gives no new privileges.
-    pub no_new_privs: bool,
+    /// What its programs are confined by.
+    pub confinement: Confinement,
     /// The signal that asks init to stop; `None`: chosen by what init waits for.
     pub halt_signal: Option<i32>,
     /// The signal that ends init when it did not stop in time.

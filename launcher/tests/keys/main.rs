@@ -6,4 +6,5 @@ mod include;
 mod legacy;
 mod lives;
 mod process;
+mod security;
 mod world;

@@ -1,5 +1,6 @@
 //! Containers on a private host, and what the tests ask of them.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -180,11 +181,16 @@ impl<'h> Container<'h> {
 
 /// Runs the calling test again in a process of its own and tells that it did so; `false` in that
 /// process. A fork of the test runner inherits locks that threads of other tests hold at that
-/// moment, for ever; where there is one test, nobody holds any.
+/// moment, for ever; where there is one test, nobody holds any. A test with several hosts has made
+/// all of them then.
 fn ran_alone() -> bool {
     const MARK: &str = "BERTH_TEST_RUNS_ALONE";
+    thread_local!(static DONE: Cell<bool> = const { Cell::new(false) });
     if std::env::var_os(MARK).is_some() {
         return false;
+    }
+    if DONE.replace(true) {
+        return true;
     }
     let thread = std::thread::current();
     let test = thread

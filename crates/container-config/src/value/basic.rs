@@ -114,28 +114,6 @@ pub fn groups(text: &str) -> Result<Vec<String>, Refusal> {
     Ok(names)
 }
 
-/// What is said about AppArmor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AppArmor {
-    /// `unconfined`: without a profile.
-    Unconfined,
-    /// `unchanged`: the caller's.
-    Unchanged,
-}
-
-/// `unconfined` or `unchanged`.
-pub fn apparmor(text: &str) -> Result<AppArmor, Refusal> {
-    match text {
-        "unconfined" => Ok(AppArmor::Unconfined),
-        "unchanged" => Ok(AppArmor::Unchanged),
-        other => Err(Refusal::Other(format!(
-            "this version of Berth knows unconfined and unchanged only, found “{}”; it cannot \
-             put a container under a profile",
-            printable(other)
-        ))),
-    }
-}
-
 /// Severity from which on lines are logged, as LXC numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the names say it")]

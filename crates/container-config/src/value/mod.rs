@@ -8,6 +8,7 @@ mod idmap;
 mod mount;
 mod net;
 mod process;
+mod security;
 mod signal;
 
 pub use basic::*;
@@ -16,6 +17,7 @@ pub use idmap::*;
 pub use mount::*;
 pub use net::*;
 pub use process::*;
+pub use security::*;
 pub use signal::*;
 
 use crate::key::Refusal;

@@ -1,6 +1,7 @@
 //! From a configuration to a plan: everything that can be refused is refused here, before
 //! anything is made.
 
+mod confinement;
 mod mount;
 mod net;
 mod process;
@@ -14,6 +15,7 @@ use berth_container_config::value::{CgroupMountMode, IdKind, ProcMode, SysMode};
 use berth_container_config::{Config, IdMapping};
 use berth_kernel::cred;
 
+use super::label;
 use super::plan::{AutoMount, StartPlan};
 use crate::error::{Error, Result};
 use crate::place::Place;
@@ -36,6 +38,7 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         .as_ref()
         .map_or(name.as_str(), |given| given.value.as_str());
     let auto = &config.mount_auto;
+    let confinement = confinement::confinement(config, label::Modules::detect)?;
     Ok(StartPlan {
         name: name.clone(),
         lxcpath: place.lxcpath.clone(),
@@ -77,8 +80,7 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         tty_max: config.tty_max.as_ref().map_or(0, |most| most.value),
         tty_dir: config.tty_dir.as_ref().map(|dir| dir.value.clone()),
         personality: config.arch.as_ref().map(|arch| arch.value.personality),
-        dropped_capabilities: process::dropped_capabilities(config),
-        no_new_privs: config.no_new_privs.as_ref().is_some_and(|on| on.value),
+        confinement,
         halt_signal: config.signals.halt.as_ref().map(|signal| signal.number()),
         kill_signal: config
             .signals

@@ -22,6 +22,7 @@ use berth_kernel::mount::{self, Propagation};
 use berth_kernel::{cred, process, signal};
 use berth_session_protocol::Connection;
 
+use super::label::Requests;
 use super::network;
 use super::plan::StartPlan;
 use super::sync;
@@ -51,6 +52,7 @@ fn set_up(plan: &StartPlan, monitor: &Connection) -> Result<std::convert::Infall
         .send(&sync::isolated(), &[])
         .map_err(|error| format!("cannot reach the monitor: {error}"))?;
     mount::set_all_propagation(Propagation::Private).map_err(because("make mounts private"))?;
+    let requests = open_label_requests(plan)?;
     let held = Held::take(plan)?;
     held.rootfs
         .attach_at(&plan.rootfs)
@@ -79,7 +81,7 @@ fn set_up(plan: &StartPlan, monitor: &Connection) -> Result<std::convert::Infall
     }
     mount::pivot_into(root).map_err(because("make the root directory the root"))?;
 
-    confine(plan)?;
+    confine(plan, requests)?;
     dev::open_console(terminals, monitor)?;
     nix::unistd::chdir(&plan.cwd)
         .map_err(|errno| because_of("change to directory", &plan.cwd)(errno.into()))?;
@@ -116,6 +118,18 @@ fn isolate(plan: &StartPlan) -> Result<(), Failure> {
             .to_owned(),
         _ => because("make the container's namespaces")(error),
     })
+}
+
+/// The files by which this process asks for its labels, while no path of the container has been
+/// followed yet and `/proc` is the host's.
+fn open_label_requests(plan: &StartPlan) -> Result<Requests, Failure> {
+    let labels = &plan.confinement.labels;
+    let Some(proc) = labels.proc().map_err(because("open /proc"))? else {
+        return Ok(Requests::default());
+    };
+    labels
+        .open(proc.as_fd())
+        .map_err(because("open /proc/thread-self/attr"))
 }
 
 fn become_root(plan: &StartPlan) -> Result<(), Failure> {

@@ -3,7 +3,21 @@
 use super::*;
 
 pub(super) static ROWS: &[Key] = &[
-    list!("lxc.cap.drop", "capabilities to take away", cap_drop, many value::capabilities),
+    obeyed(
+        "lxc.cap.drop",
+        "capabilities to take away; an empty value: none",
+        |config, entry| {
+            let list = value::capabilities(entry.value)?;
+            let dropped = config.cap_drop.get_or_insert_default();
+            dropped.extend(list.into_iter().map(|cap| entry.place(cap)));
+            Ok(())
+        },
+        |config, _| {
+            config.cap_drop = Some(Vec::new());
+            Ok(())
+        },
+    )
+    .shown_by("keys::security::cap_drop"),
     obeyed(
         "lxc.cap.keep",
         "capabilities to keep",
@@ -21,31 +35,64 @@ pub(super) static ROWS: &[Key] = &[
             config.cap_keep = None;
             Ok(())
         },
-    ),
-    scalar!(
-        "lxc.apparmor.profile",
-        "AppArmor profile",
-        apparmor,
-        value::apparmor
-    ),
+    )
+    .shown_by("keys::security::cap_keep"),
     scalar!(
         "lxc.no_new_privs",
         "no privileges by exec",
         no_new_privs,
         value::boolean
-    ),
-    not_obeyed(
+    )
+    .shown_by("keys::security::no_new_privs"),
+    scalar!(
+        "lxc.apparmor.profile",
+        "AppArmor profile, where the kernel has AppArmor",
+        security.apparmor.profile,
+        value::apparmor_profile
+    )
+    .shown_by("keys::security::apparmor_profile"),
+    scalar!(
         "lxc.apparmor.allow_incomplete",
-        "starting without full AppArmor support",
-    ),
-    not_obeyed("lxc.apparmor.allow_nesting", "containers in the container"),
-    not_obeyed("lxc.apparmor.raw", "lines of an AppArmor profile"),
-    not_obeyed("lxc.selinux.context", "SELinux context"),
-    not_obeyed(
+        "starting under a profile that cannot govern mounts",
+        security.apparmor.allow_incomplete,
+        value::boolean
+    )
+    .shown_by("keys::security::apparmor_settings"),
+    scalar!(
+        "lxc.apparmor.allow_nesting",
+        "containers in the container, by a generated profile",
+        security.apparmor.allow_nesting,
+        value::boolean
+    )
+    .shown_by("keys::security::apparmor_settings"),
+    list!(
+        "lxc.apparmor.raw",
+        "rules at the end of a generated profile",
+        security.apparmor.raw,
+        one value::apparmor_rule
+    )
+    .shown_by("keys::security::apparmor_settings"),
+    scalar!(
+        "lxc.selinux.context",
+        "SELinux context, where the kernel has SELinux",
+        security.selinux.context,
+        value::selinux_context
+    )
+    .shown_by("keys::security::selinux_contexts"),
+    scalar!(
         "lxc.selinux.context.keyring",
         "SELinux context of the key ring",
-    ),
-    not_obeyed("lxc.keyring.session", "a session key ring of its own"),
+        security.selinux.keyring,
+        value::selinux_context
+    )
+    .shown_by("keys::security::selinux_contexts"),
+    scalar!(
+        "lxc.keyring.session",
+        "a session key ring of its own",
+        security.session_keyring,
+        value::boolean
+    )
+    .shown_by("keys::security::keyring_session"),
     not_obeyed("lxc.seccomp.profile", "a filter of system calls"),
     not_obeyed(
         "lxc.seccomp.allow_nesting",
