@@ -10,6 +10,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use berth_container_config::IdMapping;
+use berth_container_config::value::id_mapping;
 use berth_kernel::fs as kernel_fs;
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +96,10 @@ pub struct Record {
     /// The container's cgroup, absolute in the cgroup v2 hierarchy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<String>,
+    /// The container's ids, as `lxc.idmap` writes them: its configuration may say others by now,
+    /// and what it made in its cgroup is theirs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idmap: Vec<String>,
     /// When init was started, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
@@ -113,10 +119,22 @@ impl Record {
             monitor: std::process::id() as i32,
             init: None,
             cgroup: None,
+            idmap: Vec::new(),
             since: None,
             nics: Vec::new(),
             last_exit: None,
         }
+    }
+
+    /// Writes the container's ids down.
+    pub fn set_ids(&mut self, ids: &[IdMapping]) {
+        self.idmap = ids.iter().map(ToString::to_string).collect();
+    }
+
+    /// The container's ids.
+    pub fn ids(&self) -> Vec<IdMapping> {
+        let parsed = self.idmap.iter().map(|text| id_mapping(text));
+        parsed.filter_map(std::result::Result::ok).collect()
     }
 }
 
@@ -343,6 +361,7 @@ mod tests {
             monitor: 1,
             init: Some(2),
             cgroup: None,
+            idmap: Vec::new(),
             since: None,
             nics: Vec::new(),
             last_exit: None,

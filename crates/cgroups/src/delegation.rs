@@ -85,6 +85,27 @@ impl CgroupDir {
         Ok(())
     }
 
+    /// Gives a group the rights that delegation consists of; the owner keeps his. It takes the
+    /// owner's uid and his membership in the group.
+    pub fn share_with_group(&self, set: &DelegationSet, gid: Gid) -> Result<()> {
+        let failed = |file: &str| {
+            let path = self.path().join(file);
+            move |error| Error::io("give the container's root", path, error)
+        };
+        for file in set.files() {
+            let name = std::ffi::OsStr::new(file);
+            match fs::chown_at(self.as_fd(), name, None, Some(gid)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed(file)(error)),
+            }
+            fs::chmod_at(self.as_fd(), name, cgroup::SHARED_FILE_MODE).map_err(failed(file))?;
+        }
+        fs::chown(self.as_fd(), None, Some(gid))
+            .and_then(|()| fs::chmod(self.as_fd(), cgroup::SHARED_DIR_MODE))
+            .map_err(failed("."))
+    }
+
     /// Whether systemd marked the cgroup as delegated. Only root sees the older mark, so below
     /// systemd 251 the answer for others is always no.
     pub fn is_marked_delegated(&self) -> Result<bool> {

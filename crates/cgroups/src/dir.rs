@@ -76,6 +76,19 @@ impl CgroupDir {
         Self { fd, path, version }
     }
 
+    /// A second descriptor of the same cgroup.
+    pub fn try_clone(&self) -> Result<Self> {
+        let fd = self
+            .fd
+            .try_clone()
+            .map_err(|error| self.error("open once more", error))?;
+        Ok(Self {
+            fd,
+            path: self.path.clone(),
+            version: self.version,
+        })
+    }
+
     /// Where it was when it was opened, as a path of the file system.
     pub fn path(&self) -> &Path {
         &self.path

@@ -7,6 +7,14 @@ pub const LEAF: &str = "init.scope";
 pub const MONITOR: &str = "monitor";
 /// Below a container's cgroup: the container's own tree; limits are set on it.
 pub const PAYLOAD: &str = "payload";
+/// In a container's own tree: where commands from outside sit. An init that hands controllers on, as
+/// systemd does, makes the tree's top a cgroup for cgroups only; no unit's name begins with a dot.
+pub const EXEC: &str = ".exec";
+/// How deep a container's own tree may be, and how many cgroups it may have: whoever removes it walks
+/// through all of it, with a descriptor for each level.
+pub const MAX_DEPTH: u32 = 50;
+/// See [`MAX_DEPTH`].
+pub const MAX_DESCENDANTS: u32 = 50_000;
 /// Where systemd puts the control processes of a delegated service; never used by us.
 pub const SYSTEMD_CONTROL: &str = ".control";
 
@@ -37,6 +45,11 @@ pub const DELEGATE_FALLBACK: [&str; 3] =
 pub const DIR_MODE: u32 = 0o755;
 /// Mode of the delegated files.
 pub const FILE_MODE: u32 = 0o644;
+
+/// The same where a group has the delegated rights, beside an owner who keeps them.
+pub const SHARED_DIR_MODE: u32 = 0o775;
+/// See [`SHARED_DIR_MODE`].
+pub const SHARED_FILE_MODE: u32 = 0o664;
 
 /// Prefixes of the kernel's own files in a cgroup directory. A child cgroup whose name starts
 /// with one of them could collide with a control file of today or tomorrow.

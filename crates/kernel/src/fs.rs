@@ -209,6 +209,18 @@ fn raw_gid(gid: Option<Gid>) -> Option<unistd::Gid> {
     gid.map(|gid| unistd::Gid::from_raw(gid.raw()))
 }
 
+/// Changes the mode of `name` in `dir`. A link is followed: for directories in which there are none
+/// (a cgroup's), or whose links are the caller's.
+pub fn chmod_at(dir: BorrowedFd<'_>, name: &OsStr, mode: u32) -> io::Result<()> {
+    single_component(name)?;
+    Ok(stat::fchmodat(
+        dir,
+        name,
+        Mode::from_bits_truncate(mode),
+        stat::FchmodatFlags::FollowSymlink,
+    )?)
+}
+
 /// fchmod(2).
 pub fn chmod(fd: BorrowedFd<'_>, mode: u32) -> io::Result<()> {
     Ok(stat::fchmod(fd, Mode::from_bits_truncate(mode))?)

@@ -9,7 +9,7 @@ use crate::state::{LastExit, Record, Runtime, State, VerbLock, now};
 /// is the cgroup, the socket and a record that is not true any more.
 pub fn recover(runtime: &Runtime, record: &Record, _lock: &VerbLock) -> Result<()> {
     if let Some(path) = &record.cgroup {
-        cgroup::remove_remains(path)?;
+        cgroup::remove_remains(path, &record.ids())?;
     }
     let _ = std::fs::remove_file(runtime.socket());
     let mut stopped = Record::new(State::Stopped);

@@ -83,8 +83,10 @@ pub fn stop_holding(
         )));
     }
     wait_for_monitor(runtime)?;
-    if let Some(path) = record.and_then(|record| record.cgroup) {
-        crate::start::cgroup::remove_remains(&path)?;
+    if let Some(record) = &record
+        && let Some(path) = &record.cgroup
+    {
+        crate::start::cgroup::remove_remains(path, &record.ids())?;
     }
     Ok(if ended {
         Stopped::InOrder

@@ -4,13 +4,14 @@
 //! namespace counts for children only, so it makes the second, as the monitor's child, and ends.
 //! Neither can be looked into from the container before exec.
 
-use std::ffi::{CString, OsStr};
+mod command;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use berth_common::{Gid, Uid, exit};
+use berth_cgroups::{CgroupDir, DelegationSet};
+use berth_common::{Gid, Uid, cgroup, exit};
 use berth_kernel::process::{self, PidFd};
 use berth_kernel::tty::{self, PseudoTerminal};
 use berth_kernel::{cred, fs, signal};
@@ -23,6 +24,7 @@ use crate::exec::DEFAULT_PATH;
 use crate::start::child;
 use crate::start::label::Requests;
 use crate::start::plan::StartPlan;
+use command::{Account, Command, change_directory, environment};
 
 const COMMAND: u8 = 1;
 const TERMINAL: u8 = 2;
@@ -44,22 +46,43 @@ pub enum FromInside {
 pub fn start(
     plan: &StartPlan,
     init: &PidFd,
-    payload: Option<BorrowedFd<'_>>,
+    payload: Option<&CgroupDir>,
     request: &ExecRequest,
     fds: Vec<OwnedFd>,
 ) -> Result<(Connection, PidFd)> {
     let (ours, theirs) =
         Connection::pair().map_err(|error| Error::os("make a socket pair", error))?;
     let mut ours = Some(ours);
-    let entering = process::clone(CloneFlags::empty(), payload, || {
-        drop(ours.take());
-        enter(plan, init, request, &fds, &theirs)
-    })
-    .map_err(|error| Error::os("make a process in the container's cgroup", error))?;
+    let mut born_in = |cgroup: Option<&CgroupDir>| {
+        process::clone(CloneFlags::empty(), cgroup.map(AsFd::as_fd), || {
+            drop(ours.take());
+            enter(plan, init, cgroup, request, &fds, &theirs)
+        })
+    };
+    let place = payload.and_then(|payload| payload.make_child(cgroup::EXEC).ok());
+    let entering = match born_in(place.as_ref().or(payload)) {
+        // The container's root can make it his own; then the top will do, unless he hands
+        // controllers on there.
+        Err(_) if place.is_some() => born_in(payload),
+        other => other,
+    }
+    .map_err(no_place)?;
     let ours = ours.ok_or_else(|| Error::other("the socket pair is gone"))?;
     ours.set_nonblocking(true)
         .map_err(|error| Error::os("set up a socket", error))?;
     Ok((ours, entering.pidfd))
+}
+
+fn no_place(error: io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(nix::libc::EBUSY | nix::libc::EACCES) => Error::other(format!(
+            "the container's root has made the cgroup /{} his own, so no process can be made there \
+             (inside, as root: rmdir /sys/fs/cgroup/{})",
+            cgroup::EXEC,
+            cgroup::EXEC
+        )),
+        _ => Error::os("make a process in the container's cgroup", error),
+    }
 }
 
 /// The next thing told; `None` if there is none yet.
@@ -125,24 +148,28 @@ fn tell(monitor: &Connection, failure: &Failure) {
 fn enter(
     plan: &StartPlan,
     init: &PidFd,
+    cgroup: Option<&CgroupDir>,
     request: &ExecRequest,
     fds: &[OwnedFd],
     monitor: &Connection,
 ) -> u8 {
     let entered = (|| {
+        let cgroup = unshared(plan, cgroup)?;
         // What is left of the monitor's would lead whoever plants links to /proc/self/fd/N in the
         // container to the host (CVE-2024-21626).
         let mut keep: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
         keep.extend([init.as_fd(), monitor.as_fd()]);
+        keep.extend(cgroup.as_ref().map(AsFd::as_fd));
         process::close_others(&keep).map_err(because("close descriptors"))?;
         refuse_directories(fds)?;
         process::set_dumpable(false).map_err(because("protect the process"))?;
         let proc = plan.confinement.labels.proc();
-        let mut proc = proc.map_err(because("open /proc"))?;
+        let proc = proc.map_err(because("open /proc"))?;
         init.enter_namespaces(plan.birth_namespaces() | plan.own_namespaces())
             .map_err(because("enter the container"))?;
+        let mut host = Some(OfHost { proc, cgroup });
         let command = process::clone(CloneFlags::CLONE_PARENT, None, || {
-            run(plan, request, fds, proc.take(), monitor)
+            run(plan, request, fds, host.take(), monitor)
         })
         .map_err(because("make a process in the container"))?;
         monitor
@@ -161,15 +188,45 @@ fn enter(
     }
 }
 
+/// What the second process needs of the host's.
+struct OfHost {
+    /// `/proc`, if there are labels to be asked for.
+    proc: Option<OwnedFd>,
+    /// See [`unshared`].
+    cgroup: Option<CgroupDir>,
+}
+
+/// The cgroup that the command is born in, if it is one that the container's root cannot use yet.
+fn unshared(
+    plan: &StartPlan,
+    cgroup: Option<&CgroupDir>,
+) -> std::result::Result<Option<CgroupDir>, Failure> {
+    let Some(dir) = cgroup.filter(|_| !plan.idmap.is_empty()) else {
+        return Ok(None);
+    };
+    let look = || match dir.owner()? == (cred::real_uid().raw(), cred::real_gid().raw()) {
+        true => dir.try_clone().map(Some),
+        false => Ok(None),
+    };
+    look().map_err(cgroup_failure)
+}
+
+fn cgroup_failure(error: berth_cgroups::Error) -> Failure {
+    Failure {
+        code: exit::RUN_FAILED,
+        why: error.to_string(),
+    }
+}
+
 /// The second process: the container's in everything but its program.
 fn run(
     plan: &StartPlan,
     request: &ExecRequest,
     fds: &[OwnedFd],
-    proc: Option<OwnedFd>,
+    host: Option<OfHost>,
     monitor: &Connection,
 ) -> u8 {
-    let failure = match try_run(plan, request, fds, proc, monitor) {
+    let failure = match try_run(plan, request, fds, host, monitor) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
@@ -181,20 +238,25 @@ fn try_run(
     plan: &StartPlan,
     request: &ExecRequest,
     fds: &[OwnedFd],
-    proc: Option<OwnedFd>,
+    host: Option<OfHost>,
     monitor: &Connection,
 ) -> std::result::Result<std::convert::Infallible, Failure> {
     let labels = &plan.confinement.labels;
-    let requests = match &proc {
+    let requests = match host.as_ref().and_then(|host| host.proc.as_ref()) {
         None => Requests::default(),
         Some(proc) => labels
             .open(proc.as_fd())
             .map_err(because("open /proc/thread-self/attr"))?,
     };
-    // The host's /proc is closed before any path of the container is followed.
-    drop(proc);
     cred::set_groups(&[]).map_err(because("clear supplementary groups"))?;
     cred::set_all_gids(Gid::ROOT).map_err(because("become group 0 of the container"))?;
+    if let Some(cgroup) = host.as_ref().and_then(|host| host.cgroup.as_ref()) {
+        cgroup
+            .share_with_group(&DelegationSet::minimal(), Gid::ROOT)
+            .map_err(cgroup_failure)?;
+    }
+    // What is the host's is closed before any path of the container is followed.
+    drop(host);
     cred::set_all_uids(Uid::ROOT).map_err(because("become root of the container"))?;
     process::set_dumpable(false).map_err(because("protect the process"))?;
     nix::unistd::setsid().map_err(|errno| because("make a session")(errno.into()))?;
@@ -259,118 +321,4 @@ fn open_terminal(monitor: &Connection) -> std::result::Result<(), Failure> {
             .map_err(because("use the terminal"))?;
     }
     Ok(())
-}
-
-/// What the container's own user data base says of root.
-struct Account {
-    home: PathBuf,
-    shell: PathBuf,
-}
-
-impl Account {
-    /// Reads no more of a file that is the container's than a reasonable one has.
-    fn of_root() -> Self {
-        use std::io::Read;
-        let mut text = Vec::new();
-        if let Ok(file) = fs::open_regular(Path::new("/etc/passwd")) {
-            let _ = file.take(1 << 20).read_to_end(&mut text);
-        }
-        let entry = text.split(|byte| *byte == b'\n').find_map(|line| {
-            let fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
-            (fields.len() == 7 && fields[2] == b"0").then(|| (fields[5], fields[6]))
-        });
-        let path = |bytes: &[u8], default: &str| {
-            if bytes.starts_with(b"/") && !bytes.contains(&0) {
-                PathBuf::from(OsStr::from_bytes(bytes))
-            } else {
-                PathBuf::from(default)
-            }
-        };
-        let (home, shell) = entry.unwrap_or((b"", b""));
-        Self {
-            home: path(home, "/root"),
-            shell: path(shell, "/bin/sh"),
-        }
-    }
-}
-
-struct Command {
-    program: CString,
-    arguments: Vec<CString>,
-}
-
-impl Command {
-    fn of(request: &ExecRequest, account: &Account) -> std::result::Result<Self, Failure> {
-        let zero = |_| Failure {
-            code: exit::RUN_FAILED,
-            why: "an argument has a zero byte in the middle".to_owned(),
-        };
-        if let Some(program) = request.argv.first() {
-            let program = CString::new(program.clone()).map_err(zero)?;
-            let arguments = request
-                .argv
-                .iter()
-                .map(|argument| CString::new(argument.clone()).map_err(zero))
-                .collect::<std::result::Result<_, _>>()?;
-            return Ok(Self { program, arguments });
-        }
-        let shell = if account.shell.exists() {
-            &account.shell
-        } else {
-            Path::new("/bin/sh")
-        };
-        let mut login = b"-".to_vec();
-        login.extend(shell.file_name().unwrap_or(OsStr::new("sh")).as_bytes());
-        Ok(Self {
-            program: CString::new(shell.as_os_str().as_bytes()).map_err(zero)?,
-            arguments: vec![CString::new(login).map_err(zero)?],
-        })
-    }
-}
-
-fn change_directory(request: &ExecRequest, account: &Account) -> std::result::Result<(), Failure> {
-    if request.cwd.is_empty() {
-        let home = if request.argv.is_empty() {
-            account.home.as_path()
-        } else {
-            Path::new("/")
-        };
-        // A home that is missing is no reason for no shell.
-        return nix::unistd::chdir(home)
-            .or_else(|_| nix::unistd::chdir("/"))
-            .map_err(|errno| because("change to /")(errno.into()));
-    }
-    let wanted = Path::new(OsStr::from_bytes(&request.cwd));
-    nix::unistd::chdir(wanted).map_err(|errno| Failure {
-        code: exit::RUN_FAILED,
-        why: format!(
-            "cannot change to {} in the container: {errno}",
-            wanted.display()
-        ),
-    })
-}
-
-fn environment(plan: &StartPlan, request: &ExecRequest, account: &Account) -> Vec<CString> {
-    let mut all: Vec<Vec<u8>> = vec![
-        [b"HOME=", account.home.as_os_str().as_bytes()].concat(),
-        b"USER=root".to_vec(),
-        b"LOGNAME=root".to_vec(),
-        [b"SHELL=", account.shell.as_os_str().as_bytes()].concat(),
-    ];
-    let given = plan
-        .environment
-        .iter()
-        .map(|entry| entry.as_bytes().to_vec());
-    for entry in given.chain(request.environment.iter().cloned()) {
-        let name = entry
-            .split(|byte| *byte == b'=')
-            .next()
-            .unwrap_or_default()
-            .to_vec();
-        all.retain(|other| other.split(|byte| *byte == b'=').next() != Some(&name[..]));
-        all.push(entry);
-    }
-    all.into_iter()
-        .filter_map(|entry| CString::new(entry).ok())
-        .collect()
 }

@@ -29,7 +29,10 @@ const REPORT_RUNNING: u8 = 3;
 /// an idle machine.
 pub fn start(plan: &StartPlan, runtime: &Runtime, base: Option<&Base>) -> Result<()> {
     let cgroup = match base {
-        Some(base) => Some(base.make(&plan.name, &plan.limits).map_err(limit_context)?),
+        Some(base) => Some(
+            base.make(&plan.name, &plan.limits, &plan.idmap)
+                .map_err(limit_context)?,
+        ),
         None => match plan.limits.first() {
             None => None,
             Some(limit) => {
@@ -62,7 +65,7 @@ pub fn start(plan: &StartPlan, runtime: &Runtime, base: Option<&Base>) -> Result
     };
     // The monitor undid what it did itself; the cgroup was ours.
     if let Some(cgroup) = cgroup {
-        crate::start::cgroup::remove_remains(&cgroup.path())?;
+        crate::start::cgroup::remove_remains(&cgroup.path(), &plan.idmap)?;
     }
     Err(failure)
 }
@@ -141,7 +144,7 @@ fn monitor(
     run.serve();
     let waiting = run.finish();
     if let Some(cgroup) = cgroup {
-        run::leave_janitor(runtime, cgroup);
+        run::leave_janitor(runtime, cgroup, &plan.idmap);
     }
     run::tell_ended(waiting);
     drop(lock);

@@ -1,7 +1,9 @@
 //! One container's life under its monitor.
 
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use berth_container_config::IdMapping;
 use berth_kernel::process::{self, Child, Exit, PidFd};
 use berth_kernel::signal::SignalQueue;
 use berth_kernel::sock;
@@ -17,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::mapped::{Mapping, explain_no_user_namespace};
 use crate::start::cgroup::ContainerCgroup;
 use crate::start::plan::StartPlan;
+use crate::start::remains::Root;
 use crate::start::{child, network, sync};
 use crate::state::{LastExit, Record, Runtime, State, now};
 
@@ -35,6 +38,8 @@ pub struct Run<'a> {
     listener: BorrowedFd<'a>,
     record: Record,
     init: Option<Child>,
+    /// The container's user namespace, for what only its root can remove.
+    namespace: Option<File>,
     terminals: Vec<Terminal>,
     clients: Vec<Client>,
     sessions: Vec<Session>,
@@ -71,6 +76,7 @@ impl<'a> Run<'a> {
     ) -> Self {
         let mut record = Record::new(State::Starting);
         record.cgroup = cgroup.map(ContainerCgroup::path);
+        record.set_ids(&plan.idmap);
         Self {
             plan,
             runtime,
@@ -78,6 +84,7 @@ impl<'a> Run<'a> {
             listener,
             record,
             init: None,
+            namespace: None,
             terminals: Vec::new(),
             clients: Vec::new(),
             sessions: Vec::new(),
@@ -105,12 +112,13 @@ impl<'a> Run<'a> {
         let (ours, theirs) =
             Connection::pair().map_err(|error| Error::os("make a socket pair", error))?;
         let mut ours = Some(ours);
-        let payload = self.cgroup.map(|cgroup| cgroup.payload.as_fd());
+        let payload = self.cgroup.map(|cgroup| &cgroup.payload);
+        let birthplace = payload.map(AsFd::as_fd);
         // The other namespaces it makes itself, while its ids are being mapped.
-        let init = process::clone(plan.birth_namespaces(), payload, || {
+        let init = process::clone(plan.birth_namespaces(), birthplace, || {
             // It must see the monitor's death as the end of the stream.
             drop(ours.take());
-            child::run(plan, theirs)
+            child::run(plan, payload, theirs)
         })
         .map_err(namespaces_refused)?;
         let ours = ours.ok_or_else(|| Error::other("the socket pair is gone"))?;
@@ -122,6 +130,14 @@ impl<'a> Run<'a> {
             None
         } else {
             Some(Mapping::start(pid, &plan.idmap)?)
+        };
+        self.namespace = match plan.idmap.is_empty() {
+            true => None,
+            // A process of ours that nobody has reaped: the number means it.
+            false => Some(
+                File::open(format!("/proc/{pid}/ns/user"))
+                    .map_err(|error| Error::os("open the container's user namespace", error))?,
+            ),
         };
         // The child waits for us before it does anything that would have to be cleared up.
         self.runtime.write(&self.record)?;
@@ -400,7 +416,7 @@ impl<'a> Run<'a> {
                 let Some(init) = self.init.as_ref().filter(|_| !self.stopping) else {
                     return refuse(&connection, "the container is stopping");
                 };
-                let payload = self.cgroup.map(|cgroup| cgroup.payload.as_fd());
+                let payload = self.cgroup.map(|cgroup| &cgroup.payload);
                 match Session::start(self.plan, &init.pidfd, payload, request, fds, connection) {
                     Ok(session) => self.sessions.push(session),
                     Err((connection, error)) => refuse(&connection, &error.to_string()),
@@ -468,11 +484,17 @@ impl<'a> Run<'a> {
 
     fn clear_cgroup(&self) {
         let Some(cgroup) = self.cgroup else { return };
+        let root = match &self.namespace {
+            Some(namespace) => Root::Namespace(namespace.as_fd()),
+            None => Root::Ids(&self.plan.idmap),
+        };
         // Init's end took its whole pid namespace along; what is left came in by itself.
-        if let Err(error) = cgroup.kill_payload() {
+        let cleared = cgroup
+            .kill_payload()
+            .and_then(|()| cgroup.clear_payload(root));
+        if let Err(error) = cleared {
             log::line(&self.plan.log_file, &error.to_string());
         }
-        cgroup.clear_payload();
     }
 
     /// Commands in the container ended with its pid namespace; their callers are told.
@@ -490,6 +512,7 @@ impl<'a> Run<'a> {
         self.record.state = State::Stopped;
         self.record.init = None;
         self.record.cgroup = None;
+        self.record.set_ids(&[]);
         self.record.since = None;
         self.record.nics.clear();
         let _ = std::fs::remove_file(self.runtime.socket());
@@ -508,7 +531,7 @@ pub fn tell_ended(waiting: Vec<Connection>) {
 
 /// A process cannot remove the cgroup it sits in. A child, born outside, waits for the monitor's
 /// end and removes it then, unless another monitor was faster.
-pub fn leave_janitor(runtime: &Runtime, cgroup: &ContainerCgroup) {
+pub fn leave_janitor(runtime: &Runtime, cgroup: &ContainerCgroup, ids: &[IdMapping]) {
     let Some(leaf) = &cgroup.leaf else { return };
     let Ok(monitor) = PidFd::open(nix::unistd::getpid().as_raw()) else {
         return;
@@ -526,7 +549,7 @@ pub fn leave_janitor(runtime: &Runtime, cgroup: &ContainerCgroup) {
             return 1;
         };
         match runtime.monitor_pid() {
-            Ok(None) => u8::from(crate::start::cgroup::remove_remains(&path).is_err()),
+            Ok(None) => u8::from(crate::start::cgroup::remove_remains(&path, ids).is_err()),
             _ => 0,
         }
     });

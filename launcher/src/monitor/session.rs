@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use berth_cgroups::CgroupDir;
 use berth_common::exit;
 use berth_kernel::process::{Exit, PidFd};
 use berth_session_protocol::Connection;
@@ -39,7 +40,7 @@ impl Session {
     pub fn start(
         plan: &StartPlan,
         init: &PidFd,
-        payload: Option<BorrowedFd<'_>>,
+        payload: Option<&CgroupDir>,
         request: ExecRequest,
         fds: Vec<OwnedFd>,
         client: Connection,

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use berth_cgroups::{CgroupDir, CgroupPath, DelegatedBase, Hierarchy, LimitSetting};
 use berth_common::{ContainerName, cgroup};
+use berth_container_config::IdMapping;
 
+use super::remains::{self, Root};
 use crate::error::{Error, Result};
 
 /// How long processes get to vanish after they were killed.
@@ -45,7 +47,13 @@ impl Base {
     ///
     /// The caller must not have processes in the delegated cgroup itself; if it has (a session
     /// without our PAM module), they are moved to the leaf, as the kernel wants it.
-    pub fn make(&self, name: &ContainerName, limits: &[LimitSetting]) -> Result<ContainerCgroup> {
+    /// What a container of that name and with these `ids` left is removed first.
+    pub fn make(
+        &self,
+        name: &ContainerName,
+        limits: &[LimitSetting],
+        ids: &[IdMapping],
+    ) -> Result<ContainerCgroup> {
         let dir = self.base.dir();
         let leaf = if dir.processes().map_err(fail)?.is_empty() {
             dir.child(cgroup::LEAF).ok()
@@ -56,11 +64,18 @@ impl Base {
         hand_on(dir, &wanted)?;
         // Never one that was there before: where `cgroup.kill` was written to a cgroup, some
         // kernels (seen on 6.18) kill at once what clone3 puts into it from elsewhere.
-        dir.remove_tree(name.as_str()).map_err(fail)?;
+        match dir.remove_tree(name.as_str()) {
+            Err(error) if error.is_permission_denied() => {
+                let path = self.base.path().child(name.as_str()).map_err(fail)?;
+                remove_remains(&path.as_path().display().to_string(), ids)?;
+            }
+            other => drop(other.map_err(fail)?),
+        }
         let container = dir.make_child(name.as_str()).map_err(fail)?;
         hand_on(&container, &wanted)?;
         let monitor = container.make_child(cgroup::MONITOR).map_err(fail)?;
         let payload = container.make_child(cgroup::PAYLOAD).map_err(fail)?;
+        bound(&payload)?;
         for limit in limits {
             limit.apply(&payload).map_err(fail)?;
         }
@@ -72,6 +87,18 @@ impl Base {
             leaf,
         })
     }
+}
+
+/// Whoever is root inside may make cgroups; not more, and not deeper, than can be removed. A
+/// limit of the container's own configuration comes after this.
+fn bound(payload: &CgroupDir) -> Result<()> {
+    for (file, most) in [
+        ("cgroup.max.depth", cgroup::MAX_DEPTH),
+        ("cgroup.max.descendants", cgroup::MAX_DESCENDANTS),
+    ] {
+        payload.write(file, &most.to_string()).map_err(fail)?;
+    }
+    Ok(())
 }
 
 /// Enables what reaches a cgroup for its children; what is missing and `wanted` is refused where
@@ -121,27 +148,23 @@ impl ContainerCgroup {
         if !self.payload.is_populated().map_err(fail)? {
             return Ok(());
         }
-        self.payload.kill_one_by_one().map_err(fail)?;
+        match self.payload.kill_one_by_one() {
+            // Whose directories cannot be looked into.
+            Err(error) if error.is_permission_denied() => self.payload.kill().map_err(fail)?,
+            other => other.map_err(fail)?,
+        }
         wait_for_the_end(&self.payload)
     }
 
     /// Removes what the container left in its own cgroup, not the cgroup itself.
-    pub fn clear_payload(&self) {
-        remove_children(&self.payload);
-    }
-
-    /// Removes the whole cgroup; possible when the monitor is gone.
-    pub fn remove(self) {
-        let Self { path, .. } = self;
-        // What cannot be removed now is removed by the next command on the container.
-        let _ = Hierarchy::detect()
-            .map_err(fail)
-            .and_then(|hierarchy| remove(&hierarchy, &path));
+    pub fn clear_payload(&self, root: Root<'_>) -> Result<()> {
+        remains::empty(&self.payload, root)
     }
 }
 
-/// Ends whatever is left in the cgroup at `path` (from a state file) and removes it.
-pub fn remove_remains(path: &str) -> Result<()> {
+/// Ends whatever is left in the cgroup at `path` and removes it; both are from a state file, as are
+/// the container's ids.
+pub fn remove_remains(path: &str, ids: &[IdMapping]) -> Result<()> {
     let Ok(hierarchy) = Hierarchy::detect() else {
         return Ok(());
     };
@@ -152,6 +175,11 @@ pub fn remove_remains(path: &str) -> Result<()> {
         Err(error) => return Err(fail(error)),
     };
     kill(&dir)?;
+    match dir.child(cgroup::PAYLOAD) {
+        Ok(payload) => remains::empty(&payload, Root::Ids(ids))?,
+        Err(error) if error.is_not_found() => {}
+        Err(error) => return Err(fail(error)),
+    }
     drop(dir);
     remove(&hierarchy, &path)
 }
@@ -193,12 +221,6 @@ fn wait_for_the_end(dir: &CgroupDir) -> Result<()> {
          network file system)",
         dir.path().display()
     )))
-}
-
-fn remove_children(dir: &CgroupDir) {
-    for child in dir.children().unwrap_or_default() {
-        let _ = dir.remove_tree(child);
-    }
 }
 
 fn fail(error: berth_cgroups::Error) -> Error {

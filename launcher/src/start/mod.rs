@@ -7,5 +7,6 @@ pub mod confinement;
 pub mod label;
 pub mod network;
 pub mod plan;
+pub mod remains;
 mod root_nic;
 pub mod sync;

@@ -5,6 +5,7 @@
 mod include;
 mod legacy;
 mod lives;
+mod own_cgroup;
 mod process;
 mod security;
 mod world;

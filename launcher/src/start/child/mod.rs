@@ -11,12 +11,14 @@ mod confine;
 mod dev;
 mod entries;
 mod held;
+mod own_cgroup;
 mod system;
 
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use berth_cgroups::CgroupDir;
 use berth_common::{Gid, Uid};
 use berth_kernel::mount::{self, Propagation};
 use berth_kernel::{cred, process, signal};
@@ -29,12 +31,13 @@ use super::sync;
 use crate::mapped::explain_no_user_namespace;
 use beneath::{Failure, because, because_of};
 use held::Held;
+use own_cgroup::OwnCgroup;
 
 pub use confine::confine;
 
-/// The first process of a container. Returns only if something failed, after having told so.
-pub fn run(plan: &StartPlan, monitor: Connection) -> u8 {
-    let failure = match set_up(plan, &monitor) {
+/// The first process of a container, born in `cgroup`. Returns only if something failed, after having told so.
+pub fn run(plan: &StartPlan, cgroup: Option<&CgroupDir>, monitor: Connection) -> u8 {
+    let failure = match set_up(plan, cgroup, &monitor) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
@@ -43,10 +46,21 @@ pub fn run(plan: &StartPlan, monitor: Connection) -> u8 {
     1
 }
 
-fn set_up(plan: &StartPlan, monitor: &Connection) -> Result<std::convert::Infallible, Failure> {
+fn set_up(
+    plan: &StartPlan,
+    cgroup: Option<&CgroupDir>,
+    monitor: &Connection,
+) -> Result<std::convert::Infallible, Failure> {
+    let cgroup = cgroup
+        .filter(|_| !plan.idmap.is_empty())
+        .map(CgroupDir::try_clone)
+        .transpose()
+        .map_err(|error| error.to_string())?;
     // The monitor's descriptors lead to the host, and paths of the container are going to be
     // followed: /proc/self/fd/N must lead nowhere (CVE-2024-21626).
-    process::close_others(&[monitor.as_fd()]).map_err(because("close descriptors"))?;
+    let mut keep = vec![monitor.as_fd()];
+    keep.extend(cgroup.as_ref().map(AsFd::as_fd));
+    process::close_others(&keep).map_err(because("close descriptors"))?;
     isolate(plan)?;
     monitor
         .send(&sync::isolated(), &[])
@@ -63,9 +77,10 @@ fn set_up(plan: &StartPlan, monitor: &Connection) -> Result<std::convert::Infall
         true => None,
         false => Some(network::set_up_loopback()?),
     };
+    let own_cgroup = cgroup.map(OwnCgroup::new).transpose()?;
 
     let nics = sync::wait_for_go(monitor)?;
-    become_root(plan)?;
+    become_root(plan, own_cgroup)?;
     process::set_parent_death_signal(plan.pdeath_signal)
         .map_err(because("ask for a signal at the monitor's end"))?;
     if let Some(network) = &mut network {
@@ -132,12 +147,13 @@ fn open_label_requests(plan: &StartPlan) -> Result<Requests, Failure> {
         .map_err(because("open /proc/thread-self/attr"))
 }
 
-fn become_root(plan: &StartPlan) -> Result<(), Failure> {
+fn become_root(plan: &StartPlan, own_cgroup: Option<OwnCgroup>) -> Result<(), Failure> {
     if plan.idmap.is_empty() {
         return Ok(());
     }
     cred::set_groups(&[]).map_err(because("clear supplementary groups"))?;
     cred::set_all_gids(Gid::ROOT).map_err(because("become group 0 of the container"))?;
+    own_cgroup.map_or(Ok(()), OwnCgroup::share)?;
     cred::set_all_uids(Uid::ROOT).map_err(because("become root of the container"))?;
     // Until exec nobody in the container may look into this process. (Not earlier: newuidmap
     // serves only a process whose /proc entry is its caller's.)
