@@ -48,4 +48,10 @@ systemctl --quiet disable getty@tty1.service e2scrub_reap.service
 systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
     e2scrub_all.timer fstrim.timer systemd-networkd.service getty-static.service \
     serial-getty@ttyS0.service
+# Half a boot in which system calls are slow: modules that this kernel loads when they are needed,
+# users who exist, a seed.
+systemctl --quiet mask modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service \
+    modprobe@efi_pstore.service modprobe@fuse.service modprobe@loop.service \
+    sys-kernel-config.mount kmod-static-nodes.service systemd-random-seed.service \
+    systemd-sysusers.service systemd-update-utmp-runlevel.service systemd-fsckd.socket
 CHROOT
