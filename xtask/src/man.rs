@@ -394,9 +394,17 @@ fn table(is_in: impl Fn(&Key) -> bool) -> String {
 fn renamed() -> String {
     let mut text = String::new();
     for key in keys() {
-        if let Action::Renamed(new) = key.action {
-            let _ = write!(text, ".TP\n.B {}\n{}\n", escape(key.pattern), escape(new));
-        }
+        let instead = match key.action {
+            Action::Renamed(new) => new.to_owned(),
+            Action::Gone(why) => format!("nothing: {why}"),
+            _ => continue,
+        };
+        let _ = write!(
+            text,
+            ".TP\n.B {}\n{}\n",
+            escape(key.pattern),
+            escape(&instead)
+        );
     }
     text
 }

@@ -9,11 +9,7 @@ use crate::line::Line;
 /// `key` and `value` must be free of line breaks; a break is replaced by a blank.
 pub fn set(text: &str, key: &str, value: &str) -> String {
     let line = format!("{} = {}", one_line(key), one_line(value));
-    let last = lines(text)
-        .enumerate()
-        .filter(|(_, l)| sets(l, key))
-        .map(|(i, _)| i)
-        .last();
+    let last = numbers(text, key).last();
     let mut out = String::with_capacity(text.len() + line.len() + 1);
     match last {
         Some(last) => {
@@ -54,6 +50,14 @@ pub fn get<'a>(text: &'a str, key: &str) -> Option<&'a str> {
             _ => None,
         })
         .last()
+}
+
+/// The numbers, from 0, of the lines that set a key.
+pub(crate) fn numbers<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let numbered = lines(text).enumerate();
+    numbered
+        .filter(move |(_, line)| sets(line, key))
+        .map(|(number, _)| number)
 }
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {

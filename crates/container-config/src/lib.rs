@@ -9,6 +9,7 @@
 //! The rules are those of lxc.container.conf(5) and of LXC's parser where the page is silent.
 #![forbid(unsafe_code)]
 
+pub mod change;
 mod check;
 mod config;
 pub mod disk;
@@ -17,8 +18,10 @@ mod error;
 pub mod key;
 pub mod line;
 mod load;
+pub mod migrate;
 mod position;
 mod suggest;
+mod survey;
 pub mod text;
 pub mod value;
 mod walk;
@@ -32,6 +35,7 @@ pub use error::{LoadError, Problem, Warning};
 pub use load::{Loaded, Loader, Source, load, load_text};
 pub use position::{Position, Positioned};
 pub use suggest::distance;
+pub use survey::{Assignment, Survey, survey};
 pub use value::{
     AppArmorProfile, Arch, Capability, CgroupMount, CgroupMountMode, CgroupSetting, CreateTarget,
     EnvironmentEntry, Gateway, IdKind, IdMapping, Ipv4Address, Ipv6Address, LogLevel, MacTemplate,

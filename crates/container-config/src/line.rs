@@ -68,6 +68,23 @@ pub fn unquote(text: &str) -> &str {
     text
 }
 
+/// A value as it has to be written to be read again as it is; `None` if no line can hold it.
+pub(crate) fn written(value: &str) -> Option<String> {
+    if value.is_empty() || value.contains(['\n', '\r', '\0']) {
+        return None;
+    }
+    [
+        value.to_owned(),
+        format!("\"{value}\""),
+        format!("'{value}'"),
+    ]
+    .into_iter()
+    .find(|written| {
+        let line = format!("lxc.x = {written}");
+        matches!(Line::parse(&line), Line::Assignment { value: read, .. } if read == value)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -108,5 +108,8 @@ fn apply(config: &mut Config, at: &Position, key: &str, value: &str) -> Result<(
         Action::Renamed(new) => Err(Refusal::Other(format!(
             "this is a name of LXC before 2.1; write {new} instead (berth config migrate does)"
         ))),
+        Action::Gone(why) => Err(Refusal::Other(format!(
+            "LXC has no such key since 2.1 ({why}); remove the line (berth config migrate does)"
+        ))),
     }
 }

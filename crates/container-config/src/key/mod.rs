@@ -5,6 +5,7 @@
 //! the manual page, and the check that every key's test ran.
 
 mod rows;
+mod several;
 
 use crate::config::Config;
 use crate::error::printable;
@@ -13,6 +14,7 @@ use crate::suggest;
 use std::borrow::Cow;
 
 pub use rows::keys;
+pub use several::{clears, takes_several};
 
 /// A line's value on its way into a [`Config`].
 #[derive(Clone, Debug)]
@@ -71,6 +73,8 @@ pub enum Action {
     NotObeyed,
     /// LXC before 2.1 had it; this is its successor.
     Renamed(&'static str),
+    /// LXC before 2.1 had it, and nothing came in its place; why.
+    Gone(&'static str),
 }
 
 /// One key or family of keys.
@@ -145,13 +149,18 @@ fn number(text: &str) -> Option<u32> {
     text.parse::<u16>().ok().map(u32::from)
 }
 
+/// Looks a key up.
+pub fn lookup(name: &str) -> Option<Found<'_>> {
+    keys().find_map(|key| key.matches(name))
+}
+
 /// Looks a key up, or says that there is none and which comes nearest.
 pub fn find(name: &str) -> Result<Found<'_>, String> {
-    if let Some(found) = keys().find_map(|key| key.matches(name)) {
+    if let Some(found) = lookup(name) {
         return Ok(found);
     }
     Err(match suggest::nearest(name) {
-        Some(near) => format!("there is no such key; did you mean {near}?"),
+        Some(near) => format!("there is no such key; did you mean {}?", printable(&near)),
         None => "there is no such key".to_owned(),
     })
 }

@@ -34,4 +34,9 @@ pub(super) static ROWS: &[Key] = &[
     renamed("lxc.init_cmd", "lxc.init.cmd"),
     renamed("lxc.init_uid", "lxc.init.uid"),
     renamed("lxc.init_gid", "lxc.init.gid"),
+    gone(
+        "lxc.kmsg",
+        "nothing links /dev/kmsg to the console any more",
+    ),
+    gone("lxc.pivotdir", "the old root needs no directory any more"),
 ];

@@ -31,6 +31,15 @@ const fn renamed(pattern: &'static str, new: &'static str) -> Key {
     }
 }
 
+const fn gone(pattern: &'static str, why: &'static str) -> Key {
+    Key {
+        pattern,
+        summary: "a key of LXC before 2.1",
+        action: Action::Gone(why),
+        shown_by: "keys::legacy::former_names_are_refused_with_their_successors",
+    }
+}
+
 /// A row whose field holds one value.
 macro_rules! scalar {
     ($pattern:literal, $summary:literal, $($field:ident).+, $parse:expr) => {
