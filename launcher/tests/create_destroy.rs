@@ -152,7 +152,10 @@ fn its_configuration_says_what_the_user_may_have() {
             [format!("u 0 {SUBUID} 65536"), format!("g 0 {SUBGID} 65536")]
         );
         assert_eq!(config.uts_name.unwrap().value, "web");
-        assert_eq!(config.rootfs.unwrap().value, lxcpath().join("web/rootfs"));
+        assert_eq!(
+            config.rootfs.path.unwrap().path(),
+            lxcpath().join("web/rootfs")
+        );
         let net = &config.nets[&0];
         assert_eq!(net.kind.as_ref().unwrap().value, NetType::Veth);
         assert_eq!(net.link.as_ref().unwrap().value, "berthbr7");

@@ -14,7 +14,7 @@ pub(crate) fn whole(config: &mut Config, file: &Path, problems: &mut Vec<Problem
     idmap(config, file, problems);
     nets(config, file, problems);
     capabilities(config, problems);
-    mount_targets(config, problems);
+    mount_targets(config, file, problems);
 }
 
 fn problem(problems: &mut Vec<Problem>, at: &Position, key: &str, message: String) {
@@ -126,15 +126,16 @@ fn capabilities(config: &Config, problems: &mut Vec<Problem>) {
     }
 }
 
-fn mount_targets(config: &mut Config, problems: &mut Vec<Problem>) {
-    let root = config.rootfs.as_ref().map(|root| root.value.clone());
+/// An absolute target begins with the root directory, under any of its names.
+fn mount_targets(config: &mut Config, file: &Path, problems: &mut Vec<Problem>) {
+    let tops = config.root_names(file.parent().unwrap_or(Path::new("/")));
     for entry in &mut config.mounts {
         if !entry.value.target.is_absolute() {
             continue;
         }
-        let below = root
-            .as_ref()
-            .and_then(|root| entry.value.target.strip_prefix(root).ok());
+        let below = tops
+            .iter()
+            .find_map(|top| entry.value.target.strip_prefix(top).ok());
         match below.map(Path::to_owned) {
             Some(target) => entry.value.target = target,
             None => {

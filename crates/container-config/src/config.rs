@@ -1,5 +1,7 @@
 //! What a configuration says.
 
+mod console;
+mod files;
 mod security;
 
 use crate::position::Positioned;
@@ -9,8 +11,10 @@ use crate::value::{
 };
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+pub use console::Console;
+pub use files::Rootfs;
 pub use security::{AppArmorSettings, SeLinuxSettings, SeccompSettings, Security};
 
 /// A container's configuration. A field that no line sets holds `None`, an empty list or the
@@ -21,8 +25,8 @@ pub struct Config {
     pub arch: Option<Positioned<Arch>>,
     /// `lxc.uts.name`
     pub uts_name: Option<Positioned<String>>,
-    /// `lxc.rootfs.path`, a directory, without the `dir:` prefix
-    pub rootfs: Option<Positioned<PathBuf>>,
+    /// `lxc.rootfs.…`
+    pub rootfs: Rootfs,
     /// `lxc.idmap`, free of overlaps; if there is one, the container's root is mapped
     pub idmap: Vec<Positioned<IdMapping>>,
     /// `lxc.net.N.…` by N
@@ -31,6 +35,8 @@ pub struct Config {
     pub cgroup: Vec<Positioned<CgroupSetting>>,
     /// `lxc.mount.entry`, in the order in which they are to be mounted
     pub mounts: Vec<Positioned<MountEntry>>,
+    /// `lxc.mount.fstab`: a file of mounts, which come before those of `mounts`
+    pub fstab: Option<Positioned<PathBuf>>,
     /// `lxc.mount.auto`
     pub mount_auto: MountAuto,
     /// `lxc.init.cmd`: an absolute path and its arguments
@@ -57,6 +63,10 @@ pub struct Config {
     pub pty_max: Option<Positioned<u32>>,
     /// `lxc.autodev`, true by default
     pub autodev: Option<Positioned<bool>>,
+    /// `lxc.autodev.tmpfs.size`: the most that /dev takes, in bytes; 500000 by default
+    pub autodev_size: Option<Positioned<u32>>,
+    /// `lxc.console.…`
+    pub console: Console,
     /// `lxc.apparmor.…`, `lxc.selinux.…`, `lxc.keyring.…`, `lxc.seccomp.…`
     pub security: Security,
     /// `lxc.monitor.signal.pdeath`; the outer `None`: SIGKILL; the inner `None` (written 0): init
@@ -71,6 +81,14 @@ pub struct Config {
 }
 
 impl Config {
+    /// What the absolute target of a mount may begin with: the root's path, where it is mounted,
+    /// and the directory `rootfs` beside the configuration, which is in `dir`.
+    pub fn root_names(&self, dir: &Path) -> Vec<PathBuf> {
+        let named = self.rootfs.path.iter().map(|path| path.path().to_owned());
+        let mounted = self.rootfs.mount.iter().map(|path| path.value.clone());
+        named.chain(mounted).chain([dir.join("rootfs")]).collect()
+    }
+
     /// Whether `lxc.start.auto` asks for a start at boot.
     pub fn starts_at_boot(&self) -> bool {
         self.start.auto.as_ref().is_some_and(|auto| auto.value)

@@ -79,7 +79,7 @@ fn a_container_as_create_writes_it() {
     );
     assert_eq!(config.uts_name.as_ref().unwrap().value, "web");
     assert_eq!(
-        config.rootfs.as_ref().unwrap().value,
+        config.rootfs.path.as_ref().unwrap().path(),
         Path::new("/home/alice/.local/share/lxc/web/rootfs")
     );
     assert_eq!(config.idmap.len(), 2);
@@ -99,7 +99,7 @@ fn a_container_as_create_writes_it() {
         MountAuto {
             proc: Some(ProcMode::Mixed),
             sys: Some(SysMode::Rw),
-            cgroup: None
+            ..MountAuto::default()
         }
     );
     assert_eq!(

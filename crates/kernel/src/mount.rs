@@ -19,6 +19,7 @@ const MOVE_MOUNT_F_EMPTY_PATH: u32 = 0x4;
 const MOVE_MOUNT_T_EMPTY_PATH: u32 = 0x40;
 const FSOPEN_CLOEXEC: u32 = 1;
 const FSMOUNT_CLOEXEC: u32 = 1;
+const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
 const FSCONFIG_SET_FLAG: u32 = 0;
 const FSCONFIG_SET_STRING: u32 = 1;
 const FSCONFIG_CMD_CREATE: u32 = 6;
@@ -129,15 +130,16 @@ impl DetachedMount {
         if let Some(source) = source {
             fsconfig(&context, FSCONFIG_SET_STRING, Some(c"source"), Some(source))?;
         }
+        let told = |error: io::Error| with_reason(error, &context);
         for (key, value) in options {
             let command = if value.is_some() {
                 FSCONFIG_SET_STRING
             } else {
                 FSCONFIG_SET_FLAG
             };
-            fsconfig(&context, command, Some(key), *value)?;
+            fsconfig(&context, command, Some(key), *value).map_err(told)?;
         }
-        fsconfig(&context, FSCONFIG_CMD_CREATE, None, None)?;
+        fsconfig(&context, FSCONFIG_CMD_CREATE, None, None).map_err(told)?;
         // SAFETY: the context is open; the attributes are MOUNT_ATTR bits.
         let fd = unsafe {
             libc::syscall(
@@ -158,6 +160,25 @@ impl DetachedMount {
     /// Sets the propagation of the mount, with all below it if `recursive`.
     pub fn set_propagation(&self, to: Propagation, recursive: bool) -> io::Result<()> {
         mount_setattr(self.0.as_fd(), 0, to.bits(), recursive)
+    }
+
+    /// A descriptor that another process made by [`DetachedMount::bind`] or
+    /// [`DetachedMount::new`].
+    pub fn from_owned(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    /// Lets the ids that `namespace` has inside stand for those of the files' owners (idmapped
+    /// mounts, Linux 5.12), with all below if `recursive`. `EINVAL` where a file system cannot,
+    /// `EPERM` without CAP_SYS_ADMIN where it was mounted.
+    pub fn set_idmap(&self, namespace: BorrowedFd<'_>, recursive: bool) -> io::Result<()> {
+        let attributes = MountAttr {
+            set: MOUNT_ATTR_IDMAP,
+            clear: 0,
+            propagation: 0,
+            userns_fd: u64::try_from(namespace.as_raw_fd()).unwrap_or(u64::MAX),
+        };
+        set_mount_attr(self.0.as_fd(), &attributes, recursive)
     }
 
     /// Attaches the mount over the object that `target` refers to.
@@ -218,6 +239,20 @@ fn fsconfig(
     check(done).map(drop)
 }
 
+/// What the file system said about an error, which is more than the number (`e tmpfs: Unknown
+/// parameter 'frob'`); an error without that keeps its number.
+fn with_reason(error: io::Error, context: &OwnedFd) -> io::Error {
+    let mut line = [0; 256];
+    let said = nix::unistd::read(context, &mut line).unwrap_or(0);
+    let said = String::from_utf8_lossy(&line[..said]);
+    match said.trim_end().strip_prefix("e ") {
+        Some(reason) if error.raw_os_error() == Some(libc::EINVAL) => {
+            io::Error::new(error.kind(), reason.to_owned())
+        }
+        _ => error,
+    }
+}
+
 #[repr(C)]
 struct MountAttr {
     set: u64,
@@ -241,6 +276,14 @@ fn mount_setattr(
         propagation,
         userns_fd: 0,
     };
+    set_mount_attr(mount, &attributes, recursive)
+}
+
+fn set_mount_attr(
+    mount: BorrowedFd<'_>,
+    attributes: &MountAttr,
+    recursive: bool,
+) -> io::Result<()> {
     let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
     // SAFETY: the structure has the size that is passed and outlives the call.
     let done = unsafe {
@@ -249,7 +292,7 @@ fn mount_setattr(
             mount.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &attributes,
+            attributes as *const MountAttr,
             std::mem::size_of::<MountAttr>(),
         )
     };

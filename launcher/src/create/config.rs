@@ -187,8 +187,8 @@ fn refuse_unwritable_path(options: &CreateOptions) -> Result<()> {
     let line = format!("lxc.rootfs.path = dir:{}\n", wanted.display());
     let read = load_text(Path::new("config"), &line, &DiskLoader).ok();
     let found = read
-        .and_then(|loaded| loaded.config.rootfs)
-        .map(|rootfs| rootfs.value);
+        .and_then(|loaded| loaded.config.rootfs.path)
+        .map(|rootfs| rootfs.path().to_owned());
     if found.as_ref() == Some(&wanted) {
         return Ok(());
     }

@@ -59,6 +59,7 @@ pub fn destroy(
     let config = Saved::read(&shown.join("config"));
     refuse_dependants(&shown, name)?;
     refuse_mounts(&shown)?;
+    config.refuse_unmanaged(&shown)?;
     check()?;
 
     let mut done = Destroyed::default();
@@ -114,10 +115,30 @@ impl Saved {
         Ok(idmap)
     }
 
+    /// `lxc.rootfs.managed = 0`: the root file system is somebody else's, so it cannot go with the
+    /// container's directory.
+    fn refuse_unmanaged(&self, dir: &Path) -> Result<()> {
+        let Some(rootfs) = self.config.as_ref().map(|config| &config.rootfs) else {
+            return Ok(());
+        };
+        match (&rootfs.managed, &rootfs.path) {
+            (Some(managed), Some(path)) if !managed.value && path.path().starts_with(dir) => {
+                Err(Error::other(format!(
+                    "{}: lxc.rootfs.managed = 0 keeps the root file system {} from being removed, \
+                     and it lies in the container's directory; move it elsewhere first, or remove \
+                     that line",
+                    managed.at,
+                    path.path().display()
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A hint if the root file system lies outside of the container's directory: that one is not
     /// Berth's to remove.
     fn foreign_rootfs(&self, dir: &Path) -> Option<String> {
-        let rootfs: &PathBuf = &self.config.as_ref()?.rootfs.as_ref()?.value;
+        let rootfs = self.config.as_ref()?.rootfs.path.as_ref()?.path();
         (!rootfs.starts_with(dir)).then(|| {
             format!(
                 "the container's root file system {} lies elsewhere and was left as it is",
@@ -164,7 +185,7 @@ fn refuse_mounts(dir: &Path) -> Result<()> {
 }
 
 /// Undoes the octal escapes of mountinfo (proc(5)).
-fn unescape(field: &str) -> PathBuf {
+pub(crate) fn unescape(field: &str) -> PathBuf {
     let known = [
         ("\\040", " "),
         ("\\011", "\t"),

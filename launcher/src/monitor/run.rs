@@ -20,7 +20,7 @@ use crate::mapped::{Mapping, explain_no_user_namespace};
 use crate::start::cgroup::ContainerCgroup;
 use crate::start::plan::StartPlan;
 use crate::start::remains::Root;
-use crate::start::{child, network, sync};
+use crate::start::{child, host_mounts, network, overlay, sync};
 use crate::state::{LastExit, Record, Runtime, State, now};
 
 /// More clients than this at once are turned away.
@@ -109,6 +109,7 @@ impl<'a> Run<'a> {
 
     fn try_start(&mut self) -> Result<()> {
         let plan = self.plan;
+        overlay::prepare(plan)?;
         let (ours, theirs) =
             Connection::pair().map_err(|error| Error::os("make a socket pair", error))?;
         let mut ours = Some(ours);
@@ -159,8 +160,11 @@ impl<'a> Run<'a> {
                 return Err(failure_told(&ours).unwrap_or(error));
             }
         };
-        let names: Vec<String> = nics.iter().map(|nic| nic.name.clone()).collect();
+        let mounts = host_mounts::make(plan, pid)?;
         // If the child failed meanwhile, its own reason is the one to be told.
+        let _ = sync::send_mounts(&ours, &mounts);
+        drop(mounts);
+        let names: Vec<String> = nics.iter().map(|nic| nic.name.clone()).collect();
         let _ = ours.send(&sync::go(&names), &[]);
         self.wait_for_exec(&ours)?;
 

@@ -1,5 +1,7 @@
 //! What a start is going to do, decided and checked before anything is made.
 
+mod root;
+
 use std::ffi::CString;
 use std::path::PathBuf;
 
@@ -10,6 +12,7 @@ use berth_kernel::mount::{Attributes, Propagation};
 use nix::sched::CloneFlags;
 
 use super::confinement::Confinement;
+pub use root::{IdmapFrom, RootPlan, RootSource};
 
 /// A file or directory to be made where a mount's target is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,8 @@ pub struct MountPlan {
     pub attributes: Attributes,
     /// How it propagates, and whether all below does; `None`: it stays private.
     pub propagation: Option<(Propagation, bool)>,
+    /// Whose ids its files get; only root's containers have one.
+    pub idmap: Option<IdmapFrom>,
     /// Whether a failure is passed over.
     pub optional: bool,
     /// What to make where the target is missing.
@@ -124,7 +129,10 @@ pub struct StartPlan {
     pub name: ContainerName,
     /// The directory that holds all containers, as the NIC helper is told.
     pub lxcpath: PathBuf,
-    /// The container's root directory on the host.
+    /// Its root file system.
+    pub root: RootPlan,
+    /// Where that is mounted until it becomes the root: the root directory itself unless
+    /// `lxc.rootfs.mount` or the kind of file system says otherwise.
     pub rootfs: PathBuf,
     /// Whose its ids are; empty for a container of root's that shares the host's.
     pub idmap: Vec<IdMapping>,
@@ -152,6 +160,8 @@ pub struct StartPlan {
     pub cgroup_mount: AutoMount,
     /// Whether `/dev` is a private one.
     pub autodev: bool,
+    /// The most that it takes, in bytes.
+    pub autodev_size: u32,
     /// How many terminals its devpts gives.
     pub pty_max: u32,
     /// How many `/dev/ttyN` it has.

@@ -4,20 +4,26 @@
 //! | from    | message     | meaning                                                     |
 //! |---------|-------------|-------------------------------------------------------------|
 //! | child   | `Isolated`  | its namespaces exist                                        |
+//! | monitor | `Mounts`    | mounts that take root's rights on the host; any number      |
 //! | monitor | `Go`        | ids are mapped, NICs exist (their names inside), go on      |
 //! | child   | `Terminals` | both ends of each of its terminals, the master's first      |
 //! | child   | `Ready`     | exec of init is next; the end of the stream means it worked |
 //! | child   | `Failed`    | instead of any of the above: why                            |
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
+use berth_kernel::mount::DetachedMount;
 use berth_session_protocol::{Connection, Frame};
+
+use super::host_mounts;
 
 const GO: u8 = 1;
 const TERMINALS: u8 = 2;
 const READY: u8 = 3;
 const FAILED: u8 = 4;
 const ISOLATED: u8 = 5;
+const MOUNTS: u8 = 6;
 
 /// How many descriptors one message carries: an even number.
 pub const DESCRIPTORS_PER_FRAME: usize = 8;
@@ -42,6 +48,27 @@ pub fn go(nics: &[String]) -> Frame {
     )
 }
 
+/// Hands over what [`host_mounts::make`] made.
+pub fn send_mounts(
+    child: &Connection,
+    mounts: &[Option<DetachedMount>],
+) -> Result<(), berth_session_protocol::Error> {
+    for (there, fds) in host_mounts::packets(mounts, DESCRIPTORS_PER_FRAME) {
+        let marks = there.iter().map(|there| vec![u8::from(*there)]).collect();
+        child.send(&Frame::new(MOUNTS, marks), &fds)?;
+    }
+    Ok(())
+}
+
+/// What the monitor prepared before it said [`go`].
+#[derive(Default)]
+pub struct Prepared {
+    /// Names of the NICs inside, in the configuration's order.
+    pub nics: Vec<String>,
+    /// The mounts of [`host_mounts::make`].
+    pub mounts: VecDeque<Option<DetachedMount>>,
+}
+
 /// The child's namespaces exist.
 pub fn isolated() -> Frame {
     Frame::new(ISOLATED, Vec::new())
@@ -63,16 +90,26 @@ pub fn failed(why: &str) -> Frame {
 }
 
 /// Waits for [`go`]; the end of the stream means that the monitor gave the start up or died.
-pub fn wait_for_go(monitor: &Connection) -> Result<Vec<String>, String> {
-    match monitor.recv() {
-        Ok(Some((frame, _))) if frame.kind == GO => Ok(frame
-            .fields
-            .iter()
-            .map(|name| String::from_utf8_lossy(name).into_owned())
-            .collect()),
-        Ok(Some(_)) => Err("the monitor broke the order of a start".to_owned()),
-        Ok(None) => Err("the monitor gave up".to_owned()),
-        Err(error) => Err(format!("cannot hear the monitor: {error}")),
+pub fn wait_for_go(monitor: &Connection) -> Result<Prepared, String> {
+    let mut prepared = Prepared::default();
+    loop {
+        match monitor.recv() {
+            Ok(Some((frame, _))) if frame.kind == GO => {
+                prepared.nics = frame
+                    .fields
+                    .iter()
+                    .map(|name| String::from_utf8_lossy(name).into_owned())
+                    .collect();
+                return Ok(prepared);
+            }
+            Ok(Some((frame, fds))) if frame.kind == MOUNTS => {
+                let there = frame.fields.iter().map(|mark| mark == &[1]);
+                prepared.mounts.extend(host_mounts::unpack(there, fds));
+            }
+            Ok(Some(_)) => return Err("the monitor broke the order of a start".to_owned()),
+            Ok(None) => return Err("the monitor gave up".to_owned()),
+            Err(error) => return Err(format!("cannot hear the monitor: {error}")),
+        }
     }
 }
 

@@ -61,6 +61,20 @@ pub fn refused(owner: Owner, lines: &str, text: &str) {
     });
 }
 
+/// The same for several, each beside what the configuration has anyway.
+pub fn refused_each(owner: Owner, cases: &[(&str, &str)]) {
+    on_host(|host| {
+        let container = Container::create(host, owner, "web");
+        let before = fs::read_to_string(container.config()).unwrap();
+        for (lines, text) in cases {
+            container.append(lines);
+            container.start_is_refused(text);
+            fs::write(container.config(), &before).unwrap();
+        }
+        container.destroy();
+    });
+}
+
 /// A container on a host.
 pub struct Container<'h> {
     pub host: &'h Host,

@@ -1,7 +1,6 @@
 //! Booleans, numbers, names, paths.
 
 use super::{digits, expected};
-use crate::error::printable;
 use crate::key::Refusal;
 use std::path::{Component, Path, PathBuf};
 
@@ -71,34 +70,24 @@ pub(super) fn climbs(path: &Path) -> bool {
     path.components().any(|part| part == Component::ParentDir)
 }
 
-/// LXC's storage backends that are no plain directory.
-const OTHER_BACKENDS: [&str; 10] = [
-    "overlay",
-    "overlayfs",
-    "aufs",
-    "loop",
-    "nbd",
-    "zfs",
-    "lvm",
-    "btrfs",
-    "rbd",
-    "oci",
-];
+/// What the console's other end is joined with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsolePeer {
+    /// `none`: the container has no console.
+    None,
+    /// A device or a file.
+    Path(PathBuf),
+}
 
-/// `dir:/path` or `/path`.
-pub fn rootfs(text: &str) -> Result<PathBuf, Refusal> {
-    if let Some((backend, _)) = text.split_once(':')
-        && OTHER_BACKENDS.contains(&backend)
-    {
-        return Err(Refusal::Other(format!(
-            "the storage backend {backend} is not supported by this version of Berth; only \
-             directories are (dir:/path), found “{}”",
-            printable(text)
-        )));
+/// `none` or a path.
+pub fn console_peer(text: &str) -> Result<ConsolePeer, Refusal> {
+    match text {
+        "none" => Ok(ConsolePeer::None),
+        path => match absolute_path(path) {
+            Ok(path) => Ok(ConsolePeer::Path(path)),
+            Err(_) => expected("none, or the absolute path of a terminal or a file"),
+        },
     }
-    let path = text.strip_prefix("dir:").unwrap_or(text);
-    absolute_path(path)
-        .map_err(|_| Refusal::Expected("dir:/path, an absolute path without “..”".into()))
 }
 
 /// Names separated by commas or blanks.
@@ -174,26 +163,6 @@ mod tests {
         }
         for wrong in ["2147483648", "-2147483649", "--1", "-", "+1"] {
             assert!(integer(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn root_file_systems_are_directories() {
-        for text in ["dir:/srv/web", "/srv/web"] {
-            assert_eq!(rootfs(text), Ok(PathBuf::from("/srv/web")), "{text}");
-        }
-        for (text, names) in [
-            ("overlay:/a:/b", "overlay"),
-            ("zfs:tank/web", "zfs"),
-            ("rootfs", "dir:/path"),
-            ("dir:rootfs", "dir:/path"),
-            ("/srv/../etc", "“..”"),
-        ] {
-            let message = rootfs(text).unwrap_err().message(text);
-            assert!(
-                message.contains(names) && message.contains(text),
-                "{message}"
-            );
         }
     }
 

@@ -6,19 +6,25 @@ mod basic;
 mod cgroup;
 mod idmap;
 mod mount;
+mod mount_auto;
 mod net;
 mod process;
+mod rootfs;
 mod security;
 mod signal;
+mod size;
 
 pub use basic::*;
 pub use cgroup::*;
 pub use idmap::*;
 pub use mount::*;
+pub use mount_auto::*;
 pub use net::*;
 pub use process::*;
+pub use rootfs::*;
 pub use security::*;
 pub use signal::*;
+pub use size::*;
 
 use crate::key::Refusal;
 

@@ -1,4 +1,4 @@
-//! `lxc.mount.entry` and `lxc.mount.auto`
+//! `lxc.mount.entry` and the lines of `lxc.mount.fstab`
 
 use super::basic::climbs;
 use super::expected;
@@ -47,6 +47,15 @@ pub struct Propagation {
     pub recursive: bool,
 }
 
+/// Which user namespace says who owns the files of a mount (mount_setattr(2), idmapped mounts).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MountIdmap {
+    /// `idmap=container`: the container's own.
+    Container,
+    /// `idmap=/proc/PID/ns/user`: that of a file.
+    Namespace(PathBuf),
+}
+
 /// Options of a mount. `None`: not said, so a bind mount keeps its source's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MountOptions {
@@ -76,6 +85,8 @@ pub struct MountOptions {
     pub relatime: Option<bool>,
     /// `strictatime`, `nostrictatime`
     pub strictatime: Option<bool>,
+    /// `idmap=…`: whose ids the files get
+    pub idmap: Option<MountIdmap>,
     /// `private`, `rslave`, …
     pub propagation: Option<Propagation>,
     /// What the file system itself is told, in order: `size=1m`, `sync`, …
@@ -94,16 +105,50 @@ pub fn mount_entry(text: &str) -> Result<MountEntry, Refusal> {
     if text.len() > MAX_ENTRY || rest.len() > 3 {
         return expected("at most six fields: source, target, type, options, 0, 0");
     }
-    let mut options = MountOptions::default();
-    for option in rest.first().unwrap_or(&"defaults").split(',') {
-        mount_option(&mut options, option)?;
-    }
-    Ok(MountEntry {
+    let options = mount_options(rest.first().unwrap_or(&"defaults"))?;
+    let entry = MountEntry {
         source: unescape(source)?,
         target: mount_target(&unescape(target)?)?,
         fstype: unescape(fstype)?,
         options,
-    })
+    };
+    match entry.options.bind {
+        None if entry.fstype == "none" => expected(
+            "a type of file system (tmpfs), or one of the options bind and rbind with the type \
+             none",
+        ),
+        None if entry.options.idmap.is_some() => {
+            expected("one of the options bind and rbind beside idmap=")
+        }
+        Some(_) if entry.source.is_empty() => expected("a source to bind"),
+        _ => Ok(entry),
+    }
+}
+
+/// Options of a mount, separated by commas.
+pub(super) fn mount_options(text: &str) -> Result<MountOptions, Refusal> {
+    let mut options = MountOptions::default();
+    for option in text.split(',') {
+        mount_option(&mut options, option)?;
+    }
+    Ok(options)
+}
+
+/// The mounts of a file in the form of fstab(5), each with its line's number; or the number of a
+/// line that is none, and why.
+pub fn fstab(text: &str) -> Result<Vec<(u32, MountEntry)>, (u32, Refusal, String)> {
+    let mut entries = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        match mount_entry(line) {
+            Ok(entry) => entries.push((number, entry)),
+            Err(refusal) => return Err((number, refusal, line.to_owned())),
+        }
+    }
+    Ok(entries)
 }
 
 /// A target: relative to the container's root. An absolute one stays as it is until
@@ -156,8 +201,34 @@ fn mount_option(options: &mut MountOptions, option: &str) -> Result<(), Refusal>
         "rslave" => spread(Slave, true),
         "unbindable" => spread(Unbindable, false),
         "runbindable" => spread(Unbindable, true),
-        "move" | "remount" => return not_obeyed(option),
-        _ if option.starts_with("idmap=") => return not_obeyed(option),
+        "idmap=container" => options.idmap = Some(MountIdmap::Container),
+        "idmap=none" => options.idmap = None,
+        "remount" => {
+            return Err(Refusal::Other(
+                "expected a mount of its own, found the option “remount”: write its options in \
+                 the line that mounts the target"
+                    .to_owned(),
+            ));
+        }
+        "move" => {
+            return Err(Refusal::Other(
+                "expected the option bind or rbind, found “move”: what is mounted on the host \
+                 stays there"
+                    .to_owned(),
+            ));
+        }
+        _ if option.starts_with("idmap=") => match option.strip_prefix("idmap=") {
+            Some(path) if path.starts_with('/') => {
+                options.idmap = Some(MountIdmap::Namespace(path.into()));
+            }
+            _ => {
+                return Err(Refusal::Other(format!(
+                    "expected idmap=container, idmap=none or idmap= with the path of a user \
+                     namespace (/proc/PID/ns/user), found “{}”",
+                    printable(option)
+                )));
+            }
+        },
         _ if option.starts_with("create=") => {
             return Err(Refusal::Other(format!(
                 "expected the option create=dir or create=file, found “{}”",
@@ -167,13 +238,6 @@ fn mount_option(options: &mut MountOptions, option: &str) -> Result<(), Refusal>
         other => options.data.push(other.to_owned()),
     }
     Ok(())
-}
-
-fn not_obeyed(option: &str) -> Result<(), Refusal> {
-    Err(Refusal::Other(format!(
-        "LXC knows the option {}, but this version of Berth does not obey it",
-        printable(option)
-    )))
 }
 
 /// Undoes fstab's octal escapes (`\040` for a blank).
@@ -202,115 +266,6 @@ fn unescape(field: &str) -> Result<String, Refusal> {
         }
     }
     String::from_utf8(out).or_else(|_| expected("escapes that form UTF-8 text"))
-}
-
-/// How `/proc` is mounted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProcMode {
-    /// `/proc/sys` and `/proc/sysrq-trigger` read-only, `/proc/sys/net` writable.
-    Mixed,
-    /// Writable as far as the kernel lets.
-    Rw,
-}
-
-/// How `/sys` is mounted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SysMode {
-    /// Read-only but for `/sys/devices/virtual/net`.
-    Mixed,
-    /// Read-only.
-    Ro,
-    /// Writable as far as the kernel lets.
-    Rw,
-}
-
-/// How `/sys/fs/cgroup` is mounted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CgroupMountMode {
-    /// `cgroup` alone: writable if the container has CAP_SYS_ADMIN, else mixed.
-    Default,
-    /// The container's own group writable.
-    Mixed,
-    /// Read-only.
-    Ro,
-    /// Writable.
-    Rw,
-}
-
-/// A request for `/sys/fs/cgroup`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CgroupMount {
-    /// How.
-    pub mode: CgroupMountMode,
-    /// `cgroup-full`: the host's whole tree. With a control group namespace there is no
-    /// difference.
-    pub full: bool,
-    /// `:force`: by the monitor even if the container could mount it itself.
-    pub force: bool,
-}
-
-/// Kernel file systems that are mounted without an entry. `None`: not mounted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MountAuto {
-    /// `/proc`
-    pub proc: Option<ProcMode>,
-    /// `/sys`
-    pub sys: Option<SysMode>,
-    /// `/sys/fs/cgroup`
-    pub cgroup: Option<CgroupMount>,
-}
-
-/// Adds one line's words; a later word about the same file system wins.
-pub fn mount_auto(auto: &mut MountAuto, text: &str) -> Result<(), Refusal> {
-    for word in text.split_whitespace() {
-        match word {
-            "proc" | "proc:mixed" => auto.proc = Some(ProcMode::Mixed),
-            "proc:rw" => auto.proc = Some(ProcMode::Rw),
-            "sys" | "sys:mixed" => auto.sys = Some(SysMode::Mixed),
-            "sys:ro" => auto.sys = Some(SysMode::Ro),
-            "sys:rw" => auto.sys = Some(SysMode::Rw),
-            _ if word.starts_with("shmounts") => {
-                return Err(Refusal::Other(
-                    "LXC knows shmounts, but this version of Berth does not obey it".to_owned(),
-                ));
-            }
-            _ => auto.cgroup = Some(cgroup_mount(word)?),
-        }
-    }
-    Ok(())
-}
-
-fn cgroup_mount(word: &str) -> Result<CgroupMount, Refusal> {
-    let refuse = || {
-        Refusal::Other(format!(
-            "expected words like proc:mixed, proc:rw, sys:ro, sys:rw, cgroup, cgroup:mixed, \
-             cgroup:rw:force, found “{}”",
-            printable(word)
-        ))
-    };
-    let mut parts = word.split(':');
-    let full = match parts.next() {
-        Some("cgroup" | "cgroup2") => false,
-        Some("cgroup-full") => true,
-        _ => return Err(refuse()),
-    };
-    let mut mount = CgroupMount {
-        mode: CgroupMountMode::Default,
-        full,
-        force: false,
-    };
-    for part in parts {
-        match part {
-            _ if mount.force => return Err(refuse()),
-            "force" => mount.force = true,
-            _ if mount.mode != CgroupMountMode::Default => return Err(refuse()),
-            "mixed" => mount.mode = CgroupMountMode::Mixed,
-            "ro" => mount.mode = CgroupMountMode::Ro,
-            "rw" => mount.mode = CgroupMountMode::Rw,
-            _ => return Err(refuse()),
-        }
-    }
-    Ok(mount)
 }
 
 #[cfg(test)]
@@ -359,8 +314,11 @@ mod tests {
             "/srv srv/../../x none bind",
             "/srv srv none bind 0 0 0",
             "/srv srv none create=socket 0 0",
-            "/srv srv none idmap=container 0 0",
+            "/srv srv none idmap=mine 0 0",
+            "/srv srv tmpfs idmap=container 0 0",
             "/srv srv none move 0 0",
+            "/srv srv none bind,remount 0 0",
+            "/srv srv none ro 0 0",
             "/srv a\\377 none bind",
             "/srv a/\\056\\056/b none bind",
         ] {
@@ -378,27 +336,26 @@ mod tests {
     }
 
     #[test]
-    fn automatic_mounts() {
-        let mut auto = MountAuto::default();
-        mount_auto(&mut auto, "proc sys:ro cgroup").unwrap();
-        mount_auto(&mut auto, "sys:rw cgroup-full:rw:force").unwrap();
-        assert_eq!(auto.proc, Some(ProcMode::Mixed));
-        assert_eq!(auto.sys, Some(SysMode::Rw));
-        let cgroup = CgroupMount {
-            mode: CgroupMountMode::Rw,
-            full: true,
-            force: true,
+    fn ids_of_mounts() {
+        let idmap = |option: &str| {
+            let entry = mount_entry(&format!("/srv srv none bind,{option}"));
+            entry.unwrap().options.idmap
         };
-        assert_eq!(auto.cgroup, Some(cgroup));
-        for wrong in [
-            "proc:ro",
-            "sys:none",
-            "cgroup:force:rw",
-            "cgroup:rw:ro",
-            "dev",
-            "shmounts:/a",
-        ] {
-            assert!(mount_auto(&mut auto, wrong).is_err(), "{wrong}");
-        }
+        assert_eq!(idmap("idmap=container"), Some(MountIdmap::Container));
+        assert_eq!(
+            idmap("idmap=/proc/7/ns/user"),
+            Some(MountIdmap::Namespace("/proc/7/ns/user".into()))
+        );
+        assert_eq!(idmap("idmap=container,idmap=none"), None);
+    }
+
+    #[test]
+    fn lines_of_a_file() {
+        let text = "# mounts\n\n/srv srv none bind 0 0\r\n  proc proc proc nodev\n";
+        let entries = fstab(text).unwrap();
+        let lines: Vec<u32> = entries.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [3, 4]);
+        let (line, _, found) = fstab("/a a none bind\n/b\n").unwrap_err();
+        assert_eq!((line, found.as_str()), (2, "/b"));
     }
 }

@@ -5,9 +5,10 @@ mod confinement;
 mod mount;
 mod net;
 mod process;
+mod root;
 
 use std::ffi::CString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use berth_cgroups::LimitSetting;
 use berth_common::{ContainerName, Uid};
@@ -23,7 +24,7 @@ use crate::place::Place;
 /// The plan for a container, or why it cannot be started.
 pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<StartPlan> {
     let dir = place.container_dir(name);
-    let rootfs = rootfs(config, &dir)?;
+    let (root, rootfs) = root::root(config, &dir)?;
     let idmap = idmap(config, &place.config_file(name))?;
     let init: Vec<CString> = match &config.init_cmd {
         Some(command) => command
@@ -53,11 +54,8 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         nets,
         host_network,
         limits: limits(config)?,
-        mounts: config
-            .mounts
-            .iter()
-            .map(|entry| mount::mount(entry, &rootfs))
-            .collect::<Result<_>>()?,
+        mounts: mount::mounts(config, &dir)?,
+        root,
         rootfs,
         proc: match auto.proc {
             None => AutoMount::No,
@@ -76,6 +74,10 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
             Some(_) => AutoMount::ReadWrite,
         },
         autodev: config.autodev.as_ref().is_none_or(|autodev| autodev.value),
+        autodev_size: match config.autodev_size.as_ref().map(|size| size.value) {
+            None | Some(0) => 500_000,
+            Some(size) => size,
+        },
         pty_max: config.pty_max.as_ref().map_or(1024, |most| most.value),
         tty_max: config.tty_max.as_ref().map_or(0, |most| most.value),
         tty_dir: config.tty_dir.as_ref().map(|dir| dir.value.clone()),
@@ -98,31 +100,6 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
 }
 
 const SIGKILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
-
-fn rootfs(config: &Config, dir: &Path) -> Result<PathBuf> {
-    let Some(rootfs) = &config.rootfs else {
-        return Err(Error::other(format!(
-            "{}: lxc.rootfs.path is missing: it names the container's root directory, as in \
-             lxc.rootfs.path = dir:{}",
-            dir.join("config").display(),
-            dir.join("rootfs").display()
-        )));
-    };
-    match std::fs::metadata(&rootfs.value) {
-        Ok(found) if found.is_dir() => Ok(rootfs.value.clone()),
-        Ok(_) => Err(Error::other(format!(
-            "{}: lxc.rootfs.path: {} is not a directory",
-            rootfs.at,
-            rootfs.value.display()
-        ))),
-        Err(error) => Err(Error::other(format!(
-            "{}: lxc.rootfs.path: the root directory {} cannot be used: {}",
-            rootfs.at,
-            rootfs.value.display(),
-            crate::error::Plain(&error)
-        ))),
-    }
-}
 
 fn idmap(config: &Config, file: &Path) -> Result<Vec<IdMapping>> {
     let map: Vec<IdMapping> = config.idmap.iter().map(|mapping| mapping.value).collect();

@@ -42,8 +42,8 @@ pub(super) fn mount_dev(
             ttys: Vec::new(),
         });
     }
-    let options: [(&CStr, Option<&CStr>); 2] =
-        [(c"size", Some(c"500000")), (c"mode", Some(c"755"))];
+    let size = CString::new(plan.autodev_size.to_string()).unwrap_or_default();
+    let options: [(&CStr, Option<&CStr>); 2] = [(c"size", Some(&size)), (c"mode", Some(c"755"))];
     let dev = DetachedMount::new(c"tmpfs", Some(c"tmpfs"), &options, NO_PROGRAMS)
         .map_err(because("mount /dev"))?;
     attach(&dev, root, "dev")?;

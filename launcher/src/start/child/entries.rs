@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use berth_kernel::mount::DetachedMount;
+use berth_kernel::mount::{DetachedMount, Propagation};
 
 use super::super::plan::{Create, MountPlan, MountSource};
 use super::beneath::{Failure, make_all, open_beneath};
@@ -30,13 +30,14 @@ pub(super) fn mount_entry(
     }
 }
 
-pub(super) fn try_mount_entry(
+fn try_mount_entry(
     entry: &MountPlan,
     bind: Option<DetachedMount>,
     root: BorrowedFd<'_>,
 ) -> io::Result<()> {
     let mount = match (&entry.source, bind) {
-        (MountSource::Bind { .. }, None) => return Ok(()), // optional, and not to be had
+        // Optional, and not to be had.
+        (MountSource::Bind { .. }, None) => return Ok(()),
         (MountSource::Bind { recursive, .. }, Some(bind)) => {
             if !entry.attributes.is_empty() {
                 bind.set_attributes(entry.attributes, *recursive)?;
@@ -76,6 +77,8 @@ pub(super) fn try_mount_entry(
     };
     mount.attach(target.as_fd())?;
     match entry.propagation {
+        // What receives from the host also passes it on where it is shared.
+        Some((Propagation::Slave, _)) => Ok(()),
         Some((propagation, recursive)) => mount.set_propagation(propagation, recursive),
         None => Ok(()),
     }

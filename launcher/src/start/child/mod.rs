@@ -12,6 +12,7 @@ mod dev;
 mod entries;
 mod held;
 mod own_cgroup;
+mod root;
 mod system;
 
 use std::ffi::OsStr;
@@ -20,7 +21,7 @@ use std::path::Path;
 
 use berth_cgroups::CgroupDir;
 use berth_common::{Gid, Uid};
-use berth_kernel::mount::{self, Propagation};
+use berth_kernel::mount;
 use berth_kernel::{cred, process, signal};
 use berth_session_protocol::Connection;
 
@@ -65,12 +66,8 @@ fn set_up(
     monitor
         .send(&sync::isolated(), &[])
         .map_err(|error| format!("cannot reach the monitor: {error}"))?;
-    mount::set_all_propagation(Propagation::Private).map_err(because("make mounts private"))?;
     let requests = open_label_requests(plan)?;
     let held = Held::take(plan)?;
-    held.rootfs
-        .attach_at(&plan.rootfs)
-        .map_err(because_of("mount the root directory at", &plan.rootfs))?;
     nix::unistd::sethostname(OsStr::new(&*plan.hostname.to_string_lossy()))
         .map_err(|errno| because("set the host name")(errno.into()))?;
     let mut network = match plan.host_network {
@@ -79,7 +76,7 @@ fn set_up(
     };
     let own_cgroup = cgroup.map(OwnCgroup::new).transpose()?;
 
-    let nics = sync::wait_for_go(monitor)?;
+    let sync::Prepared { nics, mut mounts } = sync::wait_for_go(monitor)?;
     become_root(plan, own_cgroup)?;
     process::set_parent_death_signal(plan.pdeath_signal)
         .map_err(because("ask for a signal at the monitor's end"))?;
@@ -87,11 +84,16 @@ fn set_up(
         network::configure(network, &plan.nets, &nics)?;
     }
 
-    let root = held.rootfs.as_fd();
+    let root = held.root.finish(plan, &mut mounts)?;
+    let root = root.as_fd();
     system::mount_proc(plan, root)?;
     system::mount_sys(plan, root, held.host_sys.as_ref())?;
     let terminals = dev::mount_dev(plan, root, &held.devices)?;
     for (entry, bind) in plan.mounts.iter().zip(held.binds) {
+        let bind = match entry.idmap {
+            Some(_) => mounts.pop_front().flatten(),
+            None => bind,
+        };
         entries::mount_entry(entry, bind, root)?;
     }
     mount::pivot_into(root).map_err(because("make the root directory the root"))?;

@@ -7,7 +7,7 @@ use std::path::Path;
 use berth_kernel::mount::{Attributes, DetachedMount};
 
 use super::super::plan::{AutoMount, StartPlan};
-use super::beneath::{Failure, attach, because, open_beneath};
+use super::beneath::{Failure, attach, because, make_all, open_beneath};
 
 /// Below /proc: what reaches beyond the container and is read-only in `proc:mixed`.
 pub(super) const PROC_READ_ONLY: [&str; 2] = ["sys", "sysrq-trigger"];
@@ -52,7 +52,7 @@ pub(super) fn mount_sys(
     host_sys: Option<&DetachedMount>,
 ) -> Result<(), Failure> {
     if plan.sys == AutoMount::No {
-        return Ok(());
+        return mount_cgroup_alone(plan.cgroup_mount, root);
     }
     let attributes = Attributes::NO_SUID | Attributes::NO_DEV | Attributes::NO_EXEC;
     let new;
@@ -87,6 +87,19 @@ pub(super) fn read_only(how: AutoMount) -> Attributes {
         AutoMount::ReadWrite => Attributes::NONE,
         _ => Attributes::READ_ONLY,
     }
+}
+
+/// Where a mount entry, or the root file system itself, has a `/sys`.
+fn mount_cgroup_alone(how: AutoMount, root: BorrowedFd<'_>) -> Result<(), Failure> {
+    if how == AutoMount::No {
+        return Ok(());
+    }
+    let path = Path::new("sys/fs/cgroup");
+    let made = open_beneath(root, path).or_else(|_| make_all(root, path, true));
+    made.map_err(because("make /sys/fs/cgroup of the container"))?;
+    let sys =
+        open_beneath(root, Path::new("sys")).map_err(because("open /sys of the container"))?;
+    mount_cgroup(how, sys.as_fd())
 }
 
 /// The container sees its own cgroup as the root of the hierarchy, where the host has one.

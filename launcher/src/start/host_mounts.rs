@@ -1,0 +1,126 @@
+//! Mounts that take root's rights on the host: the container's first process, root of its own
+//! user namespace only, cannot make them. The monitor makes them, detached, and hands them over.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use berth_kernel::mount::DetachedMount;
+use berth_kernel::ns::{Kind, Namespace};
+use nix::fcntl::{AT_FDCWD, OFlag};
+
+use super::plan::{IdmapFrom, MountPlan, MountSource, RootSource, StartPlan};
+use crate::error::{Error, Plain, Result};
+
+/// The mounts in the order in which the child takes them: the root file system if it is one of
+/// these, then each entry that is one. `None` stands for an optional one that cannot be had.
+pub fn make(plan: &StartPlan, init: i32) -> Result<Vec<Option<DetachedMount>>> {
+    let mut mounts = Vec::new();
+    if plan.root.is_made_by_monitor() {
+        mounts.push(Some(root(plan, init)?));
+    }
+    for entry in plan.mounts.iter().filter(|entry| entry.idmap.is_some()) {
+        mounts.push(match bind(entry, init) {
+            Ok(mount) => Some(mount),
+            Err(_) if entry.optional => None,
+            Err(error) => {
+                return Err(Error::other(format!(
+                    "{}: cannot mount {}: {}",
+                    entry.at,
+                    entry.target.display(),
+                    explain(&error)
+                )));
+            }
+        });
+    }
+    Ok(mounts)
+}
+
+fn root(plan: &StartPlan, init: i32) -> Result<DetachedMount> {
+    let root = &plan.root;
+    let made = match &root.source {
+        RootSource::Directory(path) => DetachedMount::bind(AT_FDCWD, path, true),
+        RootSource::Overlay { .. } => Err(io::ErrorKind::Unsupported.into()),
+    };
+    made.and_then(|mount| {
+        map_ids(&mount, root.idmap.as_ref(), init, false)?;
+        Ok(mount)
+    })
+    .map_err(|error| {
+        Error::other(format!(
+            "{}: cannot mount the root file system: {}",
+            root.at,
+            explain(&error)
+        ))
+    })
+}
+
+fn bind(entry: &MountPlan, init: i32) -> io::Result<DetachedMount> {
+    let MountSource::Bind { path, recursive } = &entry.source else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let mount = DetachedMount::bind(AT_FDCWD, path, *recursive)?;
+    map_ids(&mount, entry.idmap.as_ref(), init, *recursive)?;
+    Ok(mount)
+}
+
+fn map_ids(
+    mount: &DetachedMount,
+    idmap: Option<&IdmapFrom>,
+    init: i32,
+    recursive: bool,
+) -> io::Result<()> {
+    let namespace = match idmap {
+        None => return Ok(()),
+        Some(IdmapFrom::Container) => {
+            open_user_namespace(Path::new(&format!("/proc/{init}/ns/user")))?
+        }
+        Some(IdmapFrom::Namespace(path)) => open_user_namespace(path)?,
+    };
+    mount.set_idmap(namespace.as_fd(), recursive)
+}
+
+/// The user namespace that a file of procfs, or one that such a file was bound to, stands for.
+pub fn open_user_namespace(path: &Path) -> io::Result<Namespace> {
+    // Whatever else stands there must not hold up the start.
+    let file = std::fs::File::options()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)?;
+    Namespace::from_fd(file.into(), Kind::User)
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(nix::libc::EINVAL) => {
+            "its file system, or one mounted below it, cannot have other ids (idmap=)".to_owned()
+        }
+        Some(nix::libc::ENOSYS) => "this kernel has no idmapped mounts (Linux 5.12)".to_owned(),
+        _ => Plain(error).to_string(),
+    }
+}
+
+/// What goes over the socket for these mounts: a mark for each, and the descriptors of those that
+/// there are.
+pub fn packets(
+    mounts: &[Option<DetachedMount>],
+    most: usize,
+) -> impl Iterator<Item = (Vec<bool>, Vec<BorrowedFd<'_>>)> {
+    mounts.chunks(most.max(1)).map(|chunk| {
+        let there = chunk.iter().map(Option::is_some).collect();
+        let fds = chunk.iter().flatten().map(AsFd::as_fd).collect();
+        (there, fds)
+    })
+}
+
+/// The other end of [`packets`].
+pub fn unpack(there: impl Iterator<Item = bool>, fds: Vec<OwnedFd>) -> Vec<Option<DetachedMount>> {
+    let mut fds = fds.into_iter();
+    there
+        .map(|there| match there {
+            true => fds.next().map(DetachedMount::from_owned),
+            false => None,
+        })
+        .collect()
+}
