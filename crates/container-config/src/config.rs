@@ -2,7 +2,10 @@
 
 mod console;
 mod files;
+mod process;
 mod security;
+
+pub use process::Process;
 
 use crate::position::Positioned;
 use crate::value::{
@@ -45,6 +48,8 @@ pub struct Config {
     pub init_cwd: Option<Positioned<PathBuf>>,
     /// `lxc.environment`; a later line of the same name wins
     pub environment: Vec<Positioned<EnvironmentEntry>>,
+    /// What else init is given and runs in
+    pub process: Process,
     /// `lxc.signal.…`
     pub signals: Signals,
     /// `lxc.start.…`

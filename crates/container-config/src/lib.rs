@@ -27,8 +27,8 @@ pub mod value;
 mod walk;
 
 pub use config::{
-    AppArmorSettings, Config, Ipv4Settings, Ipv6Settings, Net, SeLinuxSettings, SeccompSettings,
-    Security, Signals, Start,
+    AppArmorSettings, Config, Ipv4Settings, Ipv6Settings, Net, Process, SeLinuxSettings,
+    SeccompSettings, Security, Signals, Start,
 };
 pub use disk::DiskLoader;
 pub use error::{LoadError, Problem, Warning};
@@ -39,6 +39,7 @@ pub use survey::{Assignment, Survey, survey};
 pub use value::{
     AppArmorProfile, Arch, Capability, CgroupMount, CgroupMountMode, CgroupSetting, CreateTarget,
     EnvironmentEntry, Gateway, IdKind, IdMapping, Ipv4Address, Ipv6Address, LogLevel, MacTemplate,
-    MountAuto, MountEntry, MountOptions, NetType, Personality, ProcMode, Propagation,
-    PropagationKind, Signal, SysMode,
+    MountAuto, MountEntry, MountOptions, NamespaceKind, Namespaces, NetType, Personality, ProcFile,
+    ProcMode, Propagation, PropagationKind, ResourceLimit, Share, ShareWith, Signal, SysMode,
+    Sysctl, SysctlScope, TimeOffset,
 };

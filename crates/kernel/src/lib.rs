@@ -3,6 +3,7 @@
 //! Everything here refers to objects by descriptor where the kernel allows it and returns
 //! [`std::io::Error`] from the kernel's errno; the caller adds what it was doing.
 
+pub mod core_sched;
 pub mod cred;
 pub mod fs;
 pub mod limits;
@@ -11,6 +12,7 @@ pub mod netlink_socket;
 pub mod ns;
 pub mod process;
 pub mod random;
+pub mod rlimit;
 pub mod seccomp;
 pub mod signal;
 pub mod sock;

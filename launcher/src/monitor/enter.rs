@@ -12,9 +12,9 @@ use std::path::Path;
 
 use berth_cgroups::{CgroupDir, DelegationSet};
 use berth_common::{Gid, Uid, cgroup, exit};
-use berth_kernel::process::{self, PidFd};
+use berth_kernel::process::{self, Child, PidFd};
 use berth_kernel::tty::{self, PseudoTerminal};
-use berth_kernel::{cred, fs, signal};
+use berth_kernel::{core_sched, cred, fs, signal};
 use berth_session_protocol::{Connection, Frame};
 use nix::sched::CloneFlags;
 
@@ -45,7 +45,7 @@ pub enum FromInside {
 /// Starts to enter: what they tell, and the first process.
 pub fn start(
     plan: &StartPlan,
-    init: &PidFd,
+    init: &Child,
     payload: Option<&CgroupDir>,
     request: &ExecRequest,
     fds: Vec<OwnedFd>,
@@ -147,7 +147,7 @@ fn tell(monitor: &Connection, failure: &Failure) {
 
 fn enter(
     plan: &StartPlan,
-    init: &PidFd,
+    init: &Child,
     cgroup: Option<&CgroupDir>,
     request: &ExecRequest,
     fds: &[OwnedFd],
@@ -158,14 +158,19 @@ fn enter(
         // What is left of the monitor's would lead whoever plants links to /proc/self/fd/N in the
         // container to the host (CVE-2024-21626).
         let mut keep: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
-        keep.extend([init.as_fd(), monitor.as_fd()]);
+        keep.extend([init.pidfd.as_fd(), monitor.as_fd()]);
         keep.extend(cgroup.as_ref().map(AsFd::as_fd));
         process::close_others(&keep).map_err(because("close descriptors"))?;
         refuse_directories(fds)?;
         process::set_dumpable(false).map_err(because("protect the process"))?;
+        if plan.process.core_scheduling {
+            core_sched::share_cookie_of(init.pid)
+                .map_err(because("run on the container's cores"))?;
+        }
         let proc = plan.confinement.labels.proc();
         let proc = proc.map_err(because("open /proc"))?;
-        init.enter_namespaces(plan.birth_namespaces() | plan.own_namespaces())
+        init.pidfd
+            .enter_namespaces(plan.birth_namespaces() | plan.own_namespaces())
             .map_err(because("enter the container"))?;
         let mut host = Some(OfHost { proc, cgroup });
         let command = process::clone(CloneFlags::CLONE_PARENT, None, || {
@@ -268,13 +273,15 @@ fn try_run(
                 .map_err(because("set up the standard streams"))?;
         }
     }
-    child::confine(plan, requests).map_err(|why| Failure {
+    let failed = |why| Failure {
         code: exit::RUN_FAILED,
         why,
-    })?;
-    let account = Account::of_root();
+    };
+    child::confine(plan, requests).map_err(failed)?;
+    let account = Account::of(plan.process.uid);
     let command = Command::of(request, &account)?;
     change_directory(request, &account)?;
+    child::become_user(&plan.process).map_err(failed)?;
     signal::reset().map_err(because("reset signals"))?;
     process::mark_close_on_exec(3).map_err(because("close descriptors"))?;
     let environment = environment(plan, request, &account);
@@ -283,6 +290,7 @@ fn try_run(
         .find_map(|entry| entry.to_str().ok()?.strip_prefix("PATH="))
         .unwrap_or(DEFAULT_PATH)
         .to_owned();
+    child::limit_resources(&plan.process).map_err(failed)?;
     let error = process::exec_in_path(&command.program, &path, &command.arguments, &environment);
     let name = command.program.to_string_lossy();
     Err(match error.raw_os_error() {

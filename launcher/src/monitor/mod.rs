@@ -6,6 +6,7 @@ mod log;
 pub mod protocol;
 mod run;
 mod session;
+mod settings;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -174,6 +175,7 @@ fn become_monitor(
             .map_err(|error| Error::os("use /dev/null", error))?;
     }
     std::env::set_current_dir("/").map_err(|error| Error::os("change to /", error))?;
+    settings::lift_limits(&plan.process)?;
     let lock = runtime
         .lock_as_monitor()?
         .ok_or_else(|| Error::AlreadyRunning(plan.name.clone()))?;

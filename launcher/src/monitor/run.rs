@@ -15,6 +15,7 @@ use nix::sys::signal::Signal;
 use super::log;
 use super::protocol::{Answer, Request};
 use super::session::{Client, Session};
+use super::settings;
 use crate::error::{Error, Result};
 use crate::mapped::{Mapping, explain_no_user_namespace};
 use crate::start::cgroup::ContainerCgroup;
@@ -147,6 +148,7 @@ impl<'a> Run<'a> {
             Some(sync::FromChild::Failed(why)) => return Err(Error::other(why)),
             _ => return Err(killed_early()),
         }
+        settings::write_proc_files(&plan.process, pid)?;
         let requests = network::request_nics(plan, pid)?;
         let mapped = mapping.map_or(Ok(()), Mapping::finish);
         let nics: Result<Vec<_>> = requests
@@ -421,7 +423,7 @@ impl<'a> Run<'a> {
                     return refuse(&connection, "the container is stopping");
                 };
                 let payload = self.cgroup.map(|cgroup| &cgroup.payload);
-                match Session::start(self.plan, &init.pidfd, payload, request, fds, connection) {
+                match Session::start(self.plan, init, payload, request, fds, connection) {
                     Ok(session) => self.sessions.push(session),
                     Err((connection, error)) => refuse(&connection, &error.to_string()),
                 }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use berth_cgroups::CgroupDir;
 use berth_common::exit;
-use berth_kernel::process::{Exit, PidFd};
+use berth_kernel::process::{Child, Exit, PidFd};
 use berth_session_protocol::Connection;
 use nix::sys::signal::Signal;
 
@@ -39,7 +39,7 @@ impl Session {
     /// Starts to enter the container. On failure the client comes back.
     pub fn start(
         plan: &StartPlan,
-        init: &PidFd,
+        init: &Child,
         payload: Option<&CgroupDir>,
         request: ExecRequest,
         fds: Vec<OwnedFd>,

@@ -1,6 +1,9 @@
 //! What a start is going to do, decided and checked before anything is made.
 
+mod init;
 mod root;
+
+pub use init::{InitPlan, LimitPlan, SettingPlan};
 
 use std::ffi::CString;
 use std::path::PathBuf;
@@ -122,6 +125,9 @@ pub enum Way<A> {
     Device,
 }
 
+/// Time namespaces (linux/sched.h, 5.6).
+pub const CLONE_NEWTIME: i32 = 0x80;
+
 /// Everything a start needs.
 #[derive(Clone, Debug)]
 pub struct StartPlan {
@@ -142,6 +148,8 @@ pub struct StartPlan {
     pub init: Vec<CString>,
     /// Init's working directory.
     pub cwd: PathBuf,
+    /// What init and commands run with.
+    pub process: InitPlan,
     /// Init's environment.
     pub environment: Vec<CString>,
     /// Its interfaces.
@@ -198,6 +206,8 @@ impl StartPlan {
             | CloneFlags::CLONE_NEWUTS
             | CloneFlags::CLONE_NEWCGROUP;
         namespaces.set(CloneFlags::CLONE_NEWNET, !self.host_network);
+        let time = CloneFlags::from_bits_retain(CLONE_NEWTIME);
+        namespaces.set(time, self.process.clock_offsets.is_some());
         namespaces
     }
 

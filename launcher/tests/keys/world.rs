@@ -184,6 +184,24 @@ impl<'h> Container<'h> {
         printed.trim().to_owned()
     }
 
+    /// Waits until a shell command inside works.
+    pub fn wait_for(&self, command: &str) {
+        let limit = Instant::now() + Duration::from_secs(30);
+        let inside = ["exec", self.name, "--", "/bin/sh", "-c", command];
+        while !self.berth(&inside).status.success() {
+            assert!(Instant::now() < limit, "{command}: {}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// A shell command of the owner's on the host, which must work; what it printed, trimmed.
+    pub fn sh_on_host(&self, command: &str) -> String {
+        let output = self.command("sh").args(["-c", command]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command}: {said}{}", self.log());
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     pub fn destroy(&self) {
         // Init takes its time if it is asked; one that does not run is no matter here.
         self.berth(&["stop", "-k", self.name]);

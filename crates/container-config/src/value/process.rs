@@ -97,6 +97,21 @@ fn split_quoted(text: &str) -> Option<Vec<String>> {
     quote.is_none().then_some(words)
 }
 
+/// A user or group id of the container.
+pub fn id(text: &str) -> Result<u32, Refusal> {
+    match digits(text) {
+        Some(id) if id < u32::MAX => Ok(id),
+        _ => expected("an id from 0 to 4294967294"),
+    }
+}
+
+/// Group ids separated by commas.
+pub fn ids(text: &str) -> Result<Vec<u32>, Refusal> {
+    let ids = text.split(',').map(|part| id(part.trim()));
+    ids.collect::<Result<_, _>>()
+        .or_else(|_| expected("group ids separated by commas, as in 20,44"))
+}
+
 /// A variable of init's environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvironmentEntry {
@@ -196,6 +211,18 @@ mod tests {
         assert_eq!(words("/bin/a'b c'd"), ["/bin/ab cd"]);
         for wrong in ["sh", "-c", "/bin/sh -c 'echo", "''", "init /bin/sh"] {
             assert!(command(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ids_are_numbers() {
+        assert_eq!(id("1000"), Ok(1000));
+        assert_eq!(ids("20, 44,0"), Ok(vec![20, 44, 0]));
+        for wrong in ["alice", "-1", "4294967295", "1,2"] {
+            assert!(id(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["audio", "1 2", "1,,2", ","] {
+            assert!(ids(wrong).is_err(), "{wrong}");
         }
     }
 

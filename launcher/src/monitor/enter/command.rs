@@ -4,30 +4,33 @@ use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use berth_common::exit;
+use berth_common::{Uid, exit};
 use berth_kernel::fs;
 
 use super::{Failure, because};
 use crate::monitor::protocol::ExecRequest;
 use crate::start::plan::StartPlan;
 
-/// What the container's own user data base says of root.
+/// What the container's own user data base says of the user whose commands are.
 pub struct Account {
+    name: String,
     home: PathBuf,
     shell: PathBuf,
 }
 
 impl Account {
     /// Reads no more of a file that is the container's than a reasonable one has.
-    pub fn of_root() -> Self {
+    pub fn of(uid: Uid) -> Self {
         use std::io::Read;
         let mut text = Vec::new();
         if let Ok(file) = fs::open_regular(Path::new("/etc/passwd")) {
             let _ = file.take(1 << 20).read_to_end(&mut text);
         }
+        let id = uid.to_string();
         let entry = text.split(|byte| *byte == b'\n').find_map(|line| {
             let fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
-            (fields.len() == 7 && fields[2] == b"0").then(|| (fields[5], fields[6]))
+            (fields.len() == 7 && fields[2] == id.as_bytes())
+                .then(|| (fields[0], fields[5], fields[6]))
         });
         let path = |bytes: &[u8], default: &str| {
             if bytes.starts_with(b"/") && !bytes.contains(&0) {
@@ -36,9 +39,15 @@ impl Account {
                 PathBuf::from(default)
             }
         };
-        let (home, shell) = entry.unwrap_or((b"", b""));
+        let (name, home, shell) = entry.unwrap_or((b"", b"", b""));
+        let name = match (uid.is_root(), std::str::from_utf8(name)) {
+            (true, _) => "root".to_owned(),
+            (false, Ok(name)) if !name.is_empty() => name.to_owned(),
+            (false, _) => id,
+        };
         Self {
-            home: path(home, "/root"),
+            name,
+            home: path(home, if uid.is_root() { "/root" } else { "/" }),
             shell: path(shell, "/bin/sh"),
         }
     }
@@ -105,12 +114,12 @@ pub fn change_directory(
     })
 }
 
-/// The container's, with what root's account and the request add.
+/// The container's, with what its account and the request add.
 pub fn environment(plan: &StartPlan, request: &ExecRequest, account: &Account) -> Vec<CString> {
     let mut all: Vec<Vec<u8>> = vec![
         [b"HOME=", account.home.as_os_str().as_bytes()].concat(),
-        b"USER=root".to_vec(),
-        b"LOGNAME=root".to_vec(),
+        format!("USER={}", account.name).into_bytes(),
+        format!("LOGNAME={}", account.name).into_bytes(),
         [b"SHELL=", account.shell.as_os_str().as_bytes()].concat(),
     ];
     let given = plan

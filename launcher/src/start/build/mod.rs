@@ -2,6 +2,7 @@
 //! anything is made.
 
 mod confinement;
+mod init;
 mod mount;
 mod net;
 mod process;
@@ -50,6 +51,7 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
             .init_cwd
             .as_ref()
             .map_or_else(|| "/".into(), |cwd| cwd.value.clone()),
+        process: init::init(config, host_network)?,
         environment: process::environment(config)?,
         nets,
         host_network,

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 
-use berth_container_config::Config;
+use berth_container_config::{Config, EnvironmentEntry, Positioned};
 
 use super::c_string;
 use crate::error::{Error, Result};
@@ -12,13 +12,31 @@ pub(super) fn environment(config: &Config) -> Result<Vec<CString>> {
         ("PATH".to_owned(), crate::exec::DEFAULT_PATH.to_owned()),
         ("container".to_owned(), "lxc".to_owned()),
     ];
-    for entry in &config.environment {
+    let both = config
+        .environment
+        .iter()
+        .map(|entry| ("lxc.environment", entry));
+    let own = config.process.environment_runtime.iter();
+    let own = own.map(|entry| ("lxc.environment.runtime", entry));
+    add(&mut variables, both.chain(own))?;
+    variables
+        .into_iter()
+        .map(|(name, value)| c_string(&format!("{name}={value}"), "lxc.environment"))
+        .collect()
+}
+
+/// Adds what lines of these keys say; a later one of the same name wins.
+fn add<'c>(
+    variables: &mut Vec<(String, String)>,
+    entries: impl Iterator<Item = (&'static str, &'c Positioned<EnvironmentEntry>)>,
+) -> Result<()> {
+    for (key, entry) in entries {
         let value = match &entry.value.value {
             Some(value) => value.clone(),
             None => std::env::var(&entry.name).map_err(|_| {
                 Error::other(format!(
-                    "{}: lxc.environment: {} is not set in the environment of this start, so it \
-                     cannot be copied; say which value: lxc.environment = {}=…",
+                    "{}: {key}: {} is not set in the environment of this start, so it cannot be \
+                     copied; say which value: {key} = {}=…",
                     entry.at, entry.name, entry.name
                 ))
             })?,
@@ -26,8 +44,5 @@ pub(super) fn environment(config: &Config) -> Result<Vec<CString>> {
         variables.retain(|(name, _)| *name != entry.name);
         variables.push((entry.name.clone(), value));
     }
-    variables
-        .into_iter()
-        .map(|(name, value)| c_string(&format!("{name}={value}"), "lxc.environment"))
-        .collect()
+    Ok(())
 }

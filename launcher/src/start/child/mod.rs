@@ -11,6 +11,7 @@ mod confine;
 mod dev;
 mod entries;
 mod held;
+mod init;
 mod own_cgroup;
 mod root;
 mod system;
@@ -35,6 +36,7 @@ use held::Held;
 use own_cgroup::OwnCgroup;
 
 pub use confine::confine;
+pub use init::{become_user, limit_resources};
 
 /// The first process of a container, born in `cgroup`. Returns only if something failed, after having told so.
 pub fn run(plan: &StartPlan, cgroup: Option<&CgroupDir>, monitor: Connection) -> u8 {
@@ -63,6 +65,8 @@ fn set_up(
     keep.extend(cgroup.as_ref().map(AsFd::as_fd));
     process::close_others(&keep).map_err(because("close descriptors"))?;
     isolate(plan)?;
+    init::set_clocks(&plan.process)?;
+    init::separate_cores(&plan.process)?;
     monitor
         .send(&sync::isolated(), &[])
         .map_err(|error| format!("cannot reach the monitor: {error}"))?;
@@ -78,11 +82,11 @@ fn set_up(
 
     let sync::Prepared { nics, mut mounts } = sync::wait_for_go(monitor)?;
     become_root(plan, own_cgroup)?;
-    process::set_parent_death_signal(plan.pdeath_signal)
-        .map_err(because("ask for a signal at the monitor's end"))?;
+    ask_for_parent_death(plan)?;
     if let Some(network) = &mut network {
         network::configure(network, &plan.nets, &nics)?;
     }
+    init::write_sysctls(&plan.process)?;
 
     let root = held.root.finish(plan, &mut mounts)?;
     let root = root.as_fd();
@@ -102,6 +106,8 @@ fn set_up(
     dev::open_console(terminals, monitor)?;
     nix::unistd::chdir(&plan.cwd)
         .map_err(|errno| because_of("change to directory", &plan.cwd)(errno.into()))?;
+    init::become_user(&plan.process)?;
+    ask_for_parent_death(plan)?;
     signal::reset().map_err(because("reset signals"))?;
     process::mark_close_on_exec(3).map_err(because("close descriptors"))?;
     let program = Path::new(OsStr::new(
@@ -111,6 +117,7 @@ fn set_up(
             .to_str()
             .map_err(|_| "init's path is not UTF-8".to_owned())?,
     ));
+    init::limit_resources(&plan.process)?;
     let error = process::exec(program, &plan.init, &plan.environment);
     Err(match error.raw_os_error() {
         Some(2) => format!(
@@ -135,6 +142,12 @@ fn isolate(plan: &StartPlan) -> Result<(), Failure> {
             .to_owned(),
         _ => because("make the container's namespaces")(error),
     })
+}
+
+/// The kernel forgets it at every change of ids.
+fn ask_for_parent_death(plan: &StartPlan) -> Result<(), Failure> {
+    process::set_parent_death_signal(plan.pdeath_signal)
+        .map_err(because("ask for a signal at the monitor's end"))
 }
 
 /// The files by which this process asks for its labels, while no path of the container has been

@@ -8,7 +8,8 @@ pub(super) static ROWS: &[Key] = &[
         "the processor that programs see",
         arch,
         value::arch
-    ),
+    )
+    .shown_by("keys::process::arch"),
     scalar!("lxc.uts.name", "the host name", uts_name, value::host_name)
         .shown_by("keys::process::uts_name"),
     scalar!(
@@ -16,30 +17,127 @@ pub(super) static ROWS: &[Key] = &[
         "init and its arguments",
         init_cmd,
         value::command
-    ),
+    )
+    .shown_by("keys::process::init_command_and_directory"),
     scalar!(
         "lxc.init.cwd",
         "init's working directory",
         init_cwd,
         value::absolute_path
-    ),
-    list!("lxc.environment", "init's environment", environment, one value::environment),
-    not_obeyed("lxc.execute.cmd", "the default command of lxc-execute"),
-    not_obeyed("lxc.init.uid", "init's user"),
-    not_obeyed("lxc.init.gid", "init's group"),
-    not_obeyed("lxc.init.groups", "init's supplementary groups"),
-    not_obeyed("lxc.sched.core", "core scheduling"),
-    not_obeyed("lxc.proc.*", "files in init's /proc directory"),
-    not_obeyed("lxc.sysctl.*", "kernel parameters"),
-    not_obeyed("lxc.prlimit.*", "resource limits"),
+    )
+    .shown_by("keys::process::init_command_and_directory"),
+    scalar!(
+        "lxc.init.uid",
+        "init's user, and that of commands",
+        process.uid,
+        value::id
+    )
+    .shown_by("keys::process::init_as_another_user"),
+    scalar!(
+        "lxc.init.gid",
+        "init's group, and that of commands",
+        process.gid,
+        value::id
+    )
+    .shown_by("keys::process::init_as_another_user"),
+    scalar!(
+        "lxc.init.groups",
+        "init's supplementary groups, and those of commands",
+        process.groups,
+        value::ids
+    )
+    .shown_by("keys::process::init_as_another_user"),
+    scalar!(
+        "lxc.execute.cmd",
+        "the command of lxc-execute; berth start runs init",
+        process.execute_cmd,
+        value::command
+    )
+    .shown_by("keys::process::the_command_of_lxc_execute_is_not_init"),
+    list!("lxc.environment", "the environment of init and hooks", environment, one value::environment)
+        .shown_by("keys::process::environment"),
+    list!(
+        "lxc.environment.runtime",
+        "init's environment alone",
+        process.environment_runtime,
+        one value::environment
+    )
+    .shown_by("keys::process::environment"),
+    not_obeyed("lxc.environment.hooks", "the hooks' environment"),
+    obeyed(
+        "lxc.prlimit.*",
+        "a resource limit of init and what it starts",
+        |config, entry| {
+            let limit = entry.place(value::resource_limit(entry.rest, entry.value)?);
+            let limits = &mut config.process.limits;
+            limits.retain(|other| other.resource != limit.resource);
+            limits.push(limit);
+            Ok(())
+        },
+        |config, entry| {
+            let resource = value::resource(entry.rest)?;
+            let limits = &mut config.process.limits;
+            limits.retain(|other| other.resource != resource);
+            Ok(())
+        },
+    )
+    .shown_by("keys::process::resource_limits"),
+    obeyed(
+        "lxc.proc.*",
+        "a file in init's directory in /proc",
+        |config, entry| {
+            let file = entry.place(value::proc_file(entry.rest, entry.value)?);
+            let files = &mut config.process.proc_files;
+            files.retain(|other| other.path != file.path);
+            files.push(file);
+            Ok(())
+        },
+        |config, entry| {
+            let path = value::proc_file_name(entry.rest)?;
+            config.process.proc_files.retain(|other| other.path != path);
+            Ok(())
+        },
+    )
+    .shown_by("keys::process::files_in_proc"),
+    obeyed(
+        "lxc.sysctl.*",
+        "a kernel parameter of the container's namespaces",
+        |config, entry| {
+            let sysctl = entry.place(value::sysctl(entry.rest, entry.value)?);
+            let sysctls = &mut config.process.sysctls;
+            sysctls.retain(|other| other.path != sysctl.path);
+            sysctls.push(sysctl);
+            Ok(())
+        },
+        |config, entry| {
+            let (path, _) = value::sysctl_name(entry.rest)?;
+            config.process.sysctls.retain(|other| other.path != path);
+            Ok(())
+        },
+    )
+    .shown_by("keys::process::kernel_parameters"),
+    scalar!(
+        "lxc.sched.core",
+        "whether no other program runs on the same core",
+        process.core_scheduling,
+        value::boolean
+    )
+    .shown_by("keys::process::core_scheduling"),
     not_obeyed("lxc.namespace.clone", "which namespaces are new"),
     not_obeyed("lxc.namespace.keep", "which namespaces are the host's"),
     not_obeyed("lxc.namespace.share.*", "another container's namespaces"),
-    not_obeyed("lxc.time.offset.boot", "an offset of the time since boot"),
-    not_obeyed(
+    scalar!(
+        "lxc.time.offset.boot",
+        "an offset of the time since boot",
+        process.time_boot,
+        value::time_offset
+    )
+    .shown_by("keys::process::clocks"),
+    scalar!(
         "lxc.time.offset.monotonic",
         "an offset of the monotonic clock",
-    ),
-    not_obeyed("lxc.environment.runtime", "init's environment alone"),
-    not_obeyed("lxc.environment.hooks", "the hooks' environment"),
+        process.time_monotonic,
+        value::time_offset
+    )
+    .shown_by("keys::process::clocks"),
 ];
