@@ -56,6 +56,8 @@ pub const LIBEXEC_DIR: &str = join!(PREFIX, "/libexec/berth");
 pub const USERNIC: &str = join!(LIBEXEC_DIR, "/berth-usernic");
 /// Holder of the lasting cgroup and launch socket service.
 pub const SESSION_HELPER: &str = join!(LIBEXEC_DIR, "/berth-session-helper");
+/// Compiles policies of system calls.
+pub const SECCOMP: &str = join!(LIBEXEC_DIR, "/berth-seccomp");
 /// The bridge program.
 pub const NET: &str = join!(LIBEXEC_DIR, "/berth-net");
 /// What needs root on a user's behalf, started by the system bus.
@@ -103,6 +105,11 @@ pub const NET_RUN_DIR: &str = "/run/berth/net";
 pub const USERNET: &str = "/etc/lxc/lxc-usernet";
 /// The text view of NICs in LXC's line format.
 pub const NICS_VIEW: &str = "/run/lxc/nics";
+
+/// What can be made again, of root's containers.
+pub const ROOT_CACHE_DIR: &str = "/var/cache/berth";
+/// The same of a user's, below his home.
+pub const USER_CACHE_DIR: &str = ".cache/berth";
 
 /// Where root's containers are.
 pub const ROOT_LXCPATH: &str = "/var/lib/lxc";

@@ -20,6 +20,7 @@ pub mod line;
 mod load;
 pub mod migrate;
 mod position;
+pub mod seccomp;
 mod suggest;
 mod survey;
 pub mod text;
@@ -30,7 +31,7 @@ pub use config::{
     AppArmorSettings, Config, Ipv4Settings, Ipv6Settings, Net, Process, SeLinuxSettings,
     SeccompSettings, Security, Signals, Start,
 };
-pub use disk::DiskLoader;
+pub use disk::{DiskLoader, MAX_FILE};
 pub use error::{LoadError, Problem, Warning};
 pub use load::{Loaded, Loader, Source, load, load_text};
 pub use position::{Position, Positioned};

@@ -80,6 +80,12 @@ impl CapabilitySet {
         self.0 & 1u64.checked_shl(number.into()).unwrap_or(0) != 0
     }
 
+    /// The set with one more.
+    #[must_use]
+    pub fn with(self, number: u8) -> Self {
+        Self(self.0 | Self::of([number]).0)
+    }
+
     /// The kernel's bits.
     pub fn bits(self) -> u64 {
         self.0
@@ -171,6 +177,14 @@ pub fn set_capabilities(
     // SAFETY: version 3 takes a header and two data structures, which outlive the call.
     let done = unsafe { libc::syscall(libc::SYS_capset, &header, data.as_ptr()) };
     check(done).map(drop)
+}
+
+/// Keeps permitted capabilities at a change from root to another uid, up to the next exec
+/// (PR_SET_KEEPCAPS).
+pub fn keep_capabilities() -> io::Result<()> {
+    // SAFETY: PR_SET_KEEPCAPS takes an integer.
+    let done = unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) };
+    check(done.into()).map(drop)
 }
 
 /// Permitted capabilities of the calling thread (capget(2)).

@@ -43,30 +43,75 @@ const RET_ALLOW: u32 = 0x7fff_0000;
 /// `Unsupported` on a kernel without filters, or on a machine whose numbers are not known here.
 pub fn restrict(filter: Filter<'_>) -> io::Result<()> {
     let unsupported = || io::Error::from(io::ErrorKind::Unsupported);
-    let mut program = program(filter, ARCH.ok_or_else(unsupported)?)?;
+    let program = program(filter, ARCH.ok_or_else(unsupported)?)?;
+    match install(&program, libc::SECCOMP_FILTER_FLAG_TSYNC) {
+        // EINVAL: CONFIG_SECCOMP_FILTER is off; the program itself is well-formed.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => {
+            Err(unsupported())
+        }
+        other => other,
+    }
+}
+
+fn install(program: &[libc::sock_filter], flags: libc::c_ulong) -> io::Result<()> {
     let length = libc::c_ushort::try_from(program.len()).map_err(|_| too_long())?;
     let header = libc::sock_fprog {
         len: length,
-        filter: program.as_mut_ptr(),
+        filter: program.as_ptr().cast_mut(),
     };
-    // SAFETY: the kernel copies `len` instructions from the live vector.
+    // SAFETY: the kernel copies `len` instructions from the live slice and writes none.
     let done = unsafe {
         libc::syscall(
             libc::SYS_seccomp,
             libc::SECCOMP_SET_MODE_FILTER,
-            libc::SECCOMP_FILTER_FLAG_TSYNC,
+            flags,
             &raw const header,
         )
     };
-    if done == 0 {
-        return Ok(());
+    crate::process::check(done).map(drop)
+}
+
+/// A filter that was compiled elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program(Vec<[u8; INSTRUCTION]>);
+
+/// The size of `struct sock_filter`, in bytes.
+const INSTRUCTION: usize = 8;
+/// The kernel's limit (`BPF_MAXINSNS`).
+const MAX_INSTRUCTIONS: usize = 4096;
+
+impl Program {
+    /// From `struct sock_filter` after `struct sock_filter`, of which the kernel takes 1 to 4096;
+    /// whether they are a program the kernel finds out.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (instructions, rest) = bytes.as_chunks::<INSTRUCTION>();
+        let fits = (1..=MAX_INSTRUCTIONS).contains(&instructions.len());
+        (fits && rest.is_empty()).then(|| Self(instructions.to_vec()))
     }
-    let error = io::Error::last_os_error();
-    match error.raw_os_error() {
-        // EINVAL: CONFIG_SECCOMP_FILTER is off; the program itself is well-formed.
-        Some(libc::ENOSYS | libc::EINVAL) => Err(unsupported()),
-        _ => Err(error),
+
+    /// The same bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_flattened()
     }
+
+    /// Puts the calling thread, what it executes and its children under the filter, for good.
+    /// Needs no_new_privs, or CAP_SYS_ADMIN in the thread's own user namespace (`EACCES`).
+    pub fn install(&self) -> io::Result<()> {
+        let instruction = |[c0, c1, jt, jf, k0, k1, k2, k3]: [u8; INSTRUCTION]| libc::sock_filter {
+            code: u16::from_ne_bytes([c0, c1]),
+            jt,
+            jf,
+            k: u32::from_ne_bytes([k0, k1, k2, k3]),
+        };
+        let program: Vec<libc::sock_filter> = self.0.iter().copied().map(instruction).collect();
+        install(&program, 0)
+    }
+}
+
+/// Whether the calling thread is under a filter already, or under strict mode.
+pub fn is_filtered() -> bool {
+    // SAFETY: PR_GET_SECCOMP takes nothing.
+    unsafe { libc::prctl(libc::PR_GET_SECCOMP, 0, 0, 0, 0) > 0 }
 }
 
 fn too_long() -> io::Error {
@@ -165,6 +210,40 @@ fn decide(
 mod tests {
     use super::*;
     use crate::{cred, process};
+
+    #[test]
+    fn a_program_is_whole_instructions_of_a_bounded_number() {
+        assert_eq!(Program::from_bytes(&[]), None);
+        assert_eq!(Program::from_bytes(&[0; 12]), None);
+        assert_eq!(Program::from_bytes(&vec![0; 8 * 4097]), None);
+        let bytes = vec![6; 8 * 4096];
+        assert_eq!(Program::from_bytes(&bytes).unwrap().as_bytes(), bytes);
+    }
+
+    #[test]
+    fn a_compiled_program_is_installed() {
+        // Whatever is called: allowed.
+        let allow = instruction(GIVE, RET_ALLOW, 0, 0);
+        let mut bytes = allow.code.to_ne_bytes().to_vec();
+        bytes.extend([allow.jt, allow.jf]);
+        bytes.extend(allow.k.to_ne_bytes());
+        let works = in_child(|| {
+            cred::set_no_new_privs()?;
+            let program = Program::from_bytes(&bytes).ok_or_else(too_long)?;
+            if is_filtered() {
+                return Ok(true);
+            }
+            program.install()?;
+            Ok(is_filtered())
+        });
+        assert!(works);
+        let nonsense = Program::from_bytes(&[0xff; 8]).unwrap();
+        let refused = in_child(|| {
+            cred::set_no_new_privs()?;
+            Ok(nonsense.install().is_err())
+        });
+        assert!(refused);
+    }
 
     /// In a child, since a filter is for good.
     fn in_child(body: impl FnOnce() -> io::Result<bool>) -> bool {

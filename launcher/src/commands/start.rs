@@ -38,8 +38,9 @@ pub fn start(place: &Place, name: &ContainerName) -> Result<Vec<String>> {
         runtime.remove(lock);
         return Err(gone);
     }
-    let (config, warnings) = load_config(place, name)?;
+    let (config, mut warnings) = load_config(place, name)?;
     let plan = build::plan(place, name, &config)?;
+    warnings.extend(plan.confinement.filter.notes.iter().cloned());
     match runtime.state()? {
         (State::Stopped, _) => stop::wait_for_monitor(&runtime)?,
         (State::Aborted, Some(record)) => recover::recover(&runtime, &record, &lock)?,

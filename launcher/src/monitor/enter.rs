@@ -291,6 +291,7 @@ fn try_run(
         .unwrap_or(DEFAULT_PATH)
         .to_owned();
     child::limit_resources(&plan.process).map_err(failed)?;
+    child::filter(plan).map_err(failed)?;
     let error = process::exec_in_path(&command.program, &path, &command.arguments, &environment);
     let name = command.program.to_string_lossy();
     Err(match error.raw_os_error() {

@@ -2,6 +2,7 @@
 //! clears up after it.
 
 pub mod enter;
+mod executed;
 mod log;
 pub mod protocol;
 mod run;

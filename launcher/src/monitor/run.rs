@@ -12,10 +12,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::sys::signal::Signal;
 
-use super::log;
 use super::protocol::{Answer, Request};
 use super::session::{Client, Session};
-use super::settings;
+use super::{executed, log, settings};
 use crate::error::{Error, Result};
 use crate::mapped::{Mapping, explain_no_user_namespace};
 use crate::start::cgroup::ContainerCgroup;
@@ -194,7 +193,12 @@ impl<'a> Run<'a> {
                 }
                 Some(sync::FromChild::Ready) => ready = true,
                 Some(sync::FromChild::Failed(why)) => return Err(Error::other(why)),
-                None if ready => return Ok(()),
+                None if ready => {
+                    return match (&self.plan.confinement.filter.program, &self.init) {
+                        (Some(_), Some(init)) => executed::under_filter(init),
+                        _ => Ok(()),
+                    };
+                }
                 None | Some(sync::FromChild::Isolated) => return Err(killed_early()),
             }
         }

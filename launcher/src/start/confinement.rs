@@ -2,6 +2,7 @@
 
 use berth_kernel::cred::CapabilitySet;
 
+use super::filter::Filter;
 use super::label::Labels;
 
 /// What nobody in the container gets rid of.
@@ -15,4 +16,6 @@ pub struct Confinement {
     pub session_keyring: bool,
     /// For the kernel's security modules.
     pub labels: Labels,
+    /// Which system calls are made.
+    pub filter: Filter,
 }

@@ -4,6 +4,7 @@ pub mod build;
 pub mod cgroup;
 pub mod child;
 pub mod confinement;
+pub mod filter;
 pub mod host_mounts;
 pub mod label;
 pub mod network;

@@ -8,5 +8,6 @@ mod legacy;
 mod lives;
 mod own_cgroup;
 mod process;
+mod seccomp;
 mod security;
 mod world;

@@ -39,6 +39,8 @@ pub const BASE: &str = "base";
 
 /// The programs that are installed.
 pub const PROGRAMS: [&str; 2] = ["berth", "berth-usernic"];
+/// One that is installed if it has been built: only policies of system calls need it.
+const COMPILER: &str = "berth-seccomp";
 
 /// What a host is to have.
 #[derive(Clone, Debug)]
@@ -65,6 +67,7 @@ pub struct Host {
     home: PathBuf,
     path: String,
     nic_helper: Option<PathBuf>,
+    compiler: Option<PathBuf>,
 }
 
 impl Host {
@@ -101,6 +104,9 @@ impl Host {
             .current_dir(&self.home);
         if let Some(helper) = &self.nic_helper {
             command.env("BERTH_USERNIC", helper);
+        }
+        if let Some(compiler) = &self.compiler {
+            command.env("BERTH_SECCOMP", compiler);
         }
         command
     }
@@ -258,6 +264,7 @@ fn furnish(scratch: &Path, setup: &Setup) -> Result<Host> {
             None => system.to_owned(),
         },
         nic_helper: programs.map(|at| at.join("berth-usernic")),
+        compiler: programs.map(|at| at.join(COMPILER)),
     })
 }
 
@@ -314,11 +321,16 @@ fn make_user(home: &Path, home_mode: u32) -> Result<()> {
 
 fn install(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
-    for name in PROGRAMS {
+    let compiler = from.join(COMPILER).exists().then_some(COMPILER);
+    for name in PROGRAMS.into_iter().chain(compiler) {
         let program = to.join(name);
         fs::copy(from.join(name), &program)
             .with_context(|| format!("cannot install {name} from {}", from.display()))?;
-        let mode = if name == "berth" { 0o755 } else { 0o4755 };
+        let mode = if name == "berth-usernic" {
+            0o4755
+        } else {
+            0o755
+        };
         fs::set_permissions(&program, fs::Permissions::from_mode(mode))?;
     }
     Ok(())

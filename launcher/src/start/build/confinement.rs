@@ -5,8 +5,10 @@ use std::path::Path;
 use berth_container_config::value::AppArmorProfile;
 use berth_container_config::{Config, Positioned};
 use berth_kernel::cred::{self, CapabilitySet};
+use berth_kernel::user::User;
 
 use super::super::confinement::Confinement;
+use super::super::filter::filter;
 use super::super::label::{Context, Labels, Modules, Profile};
 use super::c_string;
 use crate::error::{Error, Result};
@@ -25,13 +27,18 @@ const DROPPED_BY_DEFAULT: [&str; 5] = [
 const MOUNT_RULES: &str = "/sys/kernel/security/apparmor/features/mount/mask";
 
 /// What confines the container; `modules` looks at the kernel, if anything depends on it.
-pub(super) fn confinement(config: &Config, modules: fn() -> Modules) -> Result<Confinement> {
+pub(super) fn confinement(
+    config: &Config,
+    owner: &User,
+    modules: fn() -> Modules,
+) -> Result<Confinement> {
     let keyring = config.security.session_keyring.as_ref();
     Ok(Confinement {
         dropped_capabilities: dropped_capabilities(config),
         no_new_privs: config.no_new_privs.as_ref().is_some_and(|on| on.value),
         session_keyring: keyring.is_none_or(|own| own.value),
         labels: labels(config, modules)?,
+        filter: filter(&config.security.seccomp, owner)?,
     })
 }
 

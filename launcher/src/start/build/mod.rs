@@ -40,7 +40,7 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         .as_ref()
         .map_or(name.as_str(), |given| given.value.as_str());
     let auto = &config.mount_auto;
-    let confinement = confinement::confinement(config, label::Modules::detect)?;
+    let confinement = confinement::confinement(config, &place.owner, label::Modules::detect)?;
     Ok(StartPlan {
         name: name.clone(),
         lxcpath: place.lxcpath.clone(),

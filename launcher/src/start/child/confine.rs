@@ -1,11 +1,33 @@
 //! What confines init and every command alike.
 
 use berth_container_config::Personality;
-use berth_kernel::{cred, process};
+use berth_kernel::cred::{self, CapabilitySet};
+use berth_kernel::process;
 
 use super::super::label::Requests;
 use super::super::plan::StartPlan;
 use super::beneath::{Failure, because};
+
+const CAP_SYS_ADMIN: u8 = 21; // linux/capability.h
+
+/// Puts the process under the container's filter of system calls: the last thing before exec,
+/// since what comes after needs the filter's leave.
+pub fn filter(plan: &StartPlan) -> Result<(), Failure> {
+    match &plan.confinement.filter.program {
+        None => Ok(()),
+        Some(program) => {
+            let mine = cred::capabilities().map_err(because("look at capabilities"))?;
+            let with = mine.effective.with(CAP_SYS_ADMIN);
+            if with != mine.effective && mine.permitted.contains(CAP_SYS_ADMIN) {
+                cred::set_capabilities(with, mine.permitted, CapabilitySet::EMPTY)
+                    .map_err(because("use capabilities"))?;
+            }
+            program
+                .install()
+                .map_err(because("install the filter of lxc.seccomp.profile"))
+        }
+    }
+}
 
 /// Takes away what nobody in the container may have; the same for init and for commands.
 pub fn confine(plan: &StartPlan, mut requests: Requests) -> Result<(), Failure> {
@@ -17,6 +39,11 @@ pub fn confine(plan: &StartPlan, mut requests: Requests) -> Result<(), Failure> 
     requests.for_exec(&confinement.labels)?;
     cred::drop_from_bounding_set(confinement.dropped_capabilities)
         .map_err(because("drop capabilities"))?;
+    if confinement.filter.program.is_some() {
+        // Installing it is CAP_SYS_ADMIN's, which who is not to be root would lose before. Exec
+        // takes it from him.
+        cred::keep_capabilities().map_err(because("keep capabilities"))?;
+    }
     if plan.personality == Some(Personality::Linux32) {
         process::set_personality_32_bit().map_err(because("set the architecture"))?;
     }

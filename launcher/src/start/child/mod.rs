@@ -35,7 +35,7 @@ use beneath::{Failure, because, because_of};
 use held::Held;
 use own_cgroup::OwnCgroup;
 
-pub use confine::confine;
+pub use confine::{confine, filter};
 pub use init::{become_user, limit_resources};
 
 /// The first process of a container, born in `cgroup`. Returns only if something failed, after having told so.
@@ -118,6 +118,7 @@ fn set_up(
             .map_err(|_| "init's path is not UTF-8".to_owned())?,
     ));
     init::limit_resources(&plan.process)?;
+    filter(plan)?;
     let error = process::exec(program, &plan.init, &plan.environment);
     Err(match error.raw_os_error() {
         Some(2) => format!(

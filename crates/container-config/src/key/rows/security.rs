@@ -93,14 +93,28 @@ pub(super) static ROWS: &[Key] = &[
         value::boolean
     )
     .shown_by("keys::security::keyring_session"),
-    not_obeyed("lxc.seccomp.profile", "a filter of system calls"),
-    not_obeyed(
+    scalar!(
+        "lxc.seccomp.profile",
+        "a filter of system calls",
+        security.seccomp.profile,
+        value::absolute_path
+    )
+    .shown_by("keys::seccomp::the_policy_that_lxc_ships"),
+    scalar!(
         "lxc.seccomp.allow_nesting",
-        "merging of system call filters",
-    ),
-    not_obeyed("lxc.seccomp.notify.proxy", "a supervisor of system calls"),
+        "a filter beside that of the caller; 1 unless said otherwise",
+        security.seccomp.allow_nesting,
+        value::boolean
+    )
+    .shown_by("keys::seccomp::allow_nesting"),
+    not_obeyed(
+        "lxc.seccomp.notify.proxy",
+        "a supervisor that decides about system calls; use errno, allow or kill instead of notify",
+    )
+    .shown_by("keys::seccomp::supervisors_are_refused"),
     not_obeyed(
         "lxc.seccomp.notify.cookie",
-        "a cookie for the supervisor of system calls",
-    ),
+        "what the supervisor of system calls is told",
+    )
+    .shown_by("keys::seccomp::supervisors_are_refused"),
 ];
