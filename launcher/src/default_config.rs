@@ -43,15 +43,32 @@ pub fn id_mappings(user: &User) -> Result<Vec<IdMapping>> {
     Ok(vec![map(IdKind::User, users)?, map(IdKind::Group, groups)?])
 }
 
+/// All of a user's subordinate ids: the first of each range, and how many it has.
+pub fn own_ranges(user: &User, kind: IdKind) -> Result<Vec<(u32, u32)>> {
+    let ranges = ranges(user, kind)?;
+    Ok(ranges
+        .iter()
+        .map(|range| (range.first, range.count))
+        .collect())
+}
+
+fn ranges(user: &User, kind: IdKind) -> Result<Vec<SubRange>> {
+    let table = match kind {
+        IdKind::User => "/etc/subuid",
+        IdKind::Group => "/etc/subgid",
+    };
+    match from_name_service(user, kind) {
+        ranges if !ranges.is_empty() => Ok(ranges),
+        _ => from_table(user, Path::new(table)),
+    }
+}
+
 fn own_range(user: &User, kind: IdKind) -> Result<SubRange> {
     let (ids, table) = match kind {
         IdKind::User => ("user ids", "/etc/subuid"),
         IdKind::Group => ("group ids", "/etc/subgid"),
     };
-    let ranges = match from_name_service(user, kind) {
-        ranges if !ranges.is_empty() => ranges,
-        _ => from_table(user, Path::new(table))?,
-    };
+    let ranges = ranges(user, kind)?;
     best(&ranges).ok_or_else(|| {
         Error::other(format!(
             "{name} has no subordinate {ids} in {table}, and an ordinary user's container needs \

@@ -8,6 +8,7 @@
 pub mod berthd;
 pub mod cli;
 pub mod commands;
+pub mod config_file;
 pub mod create;
 pub mod default_config;
 pub mod destroy;

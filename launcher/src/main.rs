@@ -1,6 +1,8 @@
 //! `berth`, the command that people type.
 #![forbid(unsafe_code)]
 
+mod verbs;
+
 use std::io::{IsTerminal, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::ExitCode;
@@ -62,6 +64,7 @@ fn run(cli: Cli) -> Result<u8> {
             options.bridge.as_ref(),
             options.force,
         )?),
+        Verb::Config(verb) => verbs::config::run(&place()?, verb),
         Verb::Nic(verb) => nic_verb(verb),
         Verb::Cgroup(verb) => cgroup_verb(verb),
         Verb::Doctor(options) => doctor_verb(options),

@@ -5,6 +5,7 @@ use crate::key::takes_several;
 use crate::line::written;
 use crate::load::Loader;
 use crate::survey::survey;
+use crate::walk::INCLUDE;
 use std::path::Path;
 
 /// What is to be changed.
@@ -30,6 +31,9 @@ pub fn change(
     change: Change<'_>,
     loader: &dyn Loader,
 ) -> Option<String> {
+    if key == INCLUDE {
+        return include(text, change);
+    }
     let values = |text: &str| -> Vec<String> {
         let survey = survey(path, text, loader);
         let lines = survey.of_key(key).into_iter();
@@ -47,6 +51,16 @@ pub fn change(
     candidates
         .into_iter()
         .find(|candidate| values(candidate) == wanted)
+}
+
+/// Includes of this file alone: what they include in their turn is not to be changed here.
+fn include(text: &str, change: Change<'_>) -> Option<String> {
+    let line = |path| Some(format!("{INCLUDE} = {}", written(path)?));
+    Some(match change {
+        Change::Set(path) => in_place(text, INCLUDE, &[&line(path)?], Place::First),
+        Change::Append(path) => after_last(text, INCLUDE, &line(path)?),
+        Change::Clear => edit::remove(text, INCLUDE),
+    })
 }
 
 fn set(text: &str, key: &str, value: &str) -> Vec<String> {
@@ -213,6 +227,22 @@ mod tests {
         assert_eq!(
             more,
             "lxc.cap.drop = mknod\nlxc.include = /i\nlxc.cap.drop = sys_boot\n"
+        );
+    }
+
+    #[test]
+    fn includes_are_lines_like_others() {
+        let text = "lxc.include = /i\nlxc.tty.max = 1\n";
+        let set = changed(text, "lxc.include", Change::Set("/j"));
+        assert_eq!(set, "lxc.include = /j\nlxc.tty.max = 1\n");
+        let more = changed(text, "lxc.include", Change::Append("/j"));
+        assert_eq!(
+            more,
+            "lxc.include = /i\nlxc.include = /j\nlxc.tty.max = 1\n"
+        );
+        assert_eq!(
+            changed(text, "lxc.include", Change::Clear),
+            "lxc.tty.max = 1\n"
         );
     }
 

@@ -21,7 +21,7 @@ pub struct Assignment {
 /// All lines, in the order in which they are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// Every line that assigns, other than includes.
+    /// Every line that assigns, includes among them.
     pub assignments: Vec<Assignment>,
     /// Each include that was followed, with the file or directory that was read.
     pub includes: Vec<(Position, PathBuf)>,

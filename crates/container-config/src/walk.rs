@@ -22,7 +22,7 @@ pub(crate) const MAX_TOLD: usize = 100;
 /// The key of other files.
 pub(crate) const INCLUDE: &str = "lxc.include";
 
-/// What becomes of `key = value` lines, other than includes.
+/// What becomes of `key = value` lines. Includes are followed after that.
 pub(crate) type Sink<'s> = dyn FnMut(&Position, &str, &str) -> Result<(), Refusal> + 's;
 
 /// A walk, and what it found.
@@ -105,7 +105,10 @@ impl<'l, 's> Walk<'l, 's> {
             }
             Line::Assignment { key, value } => {
                 let result = match key {
-                    INCLUDE => self.include(at, value),
+                    INCLUDE => match (self.sink)(at, key, value) {
+                        Ok(()) => self.include(at, value),
+                        refused => refused,
+                    },
                     _ => (self.sink)(at, key, value),
                 };
                 if let Err(refusal) = result {

@@ -460,10 +460,42 @@ pub fn write_atomically(
     mode: u32,
     durability: Durability,
 ) -> io::Result<()> {
+    replace(dir, name, content, mode, None, durability)
+}
+
+/// The same for a file that keeps its owner and its group. Where the caller may not give it that
+/// group it has his own, and no right comes with that.
+pub fn write_atomically_for(
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    content: &[u8],
+    mode: u32,
+    owner: (Uid, Gid),
+    durability: Durability,
+) -> io::Result<()> {
+    replace(dir, name, content, mode, Some(owner), durability)
+}
+
+fn replace(
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    content: &[u8],
+    mode: u32,
+    owner: Option<(Uid, Gid)>,
+    durability: Durability,
+) -> io::Result<()> {
+    const GROUP_RIGHTS: u32 = 0o070;
     single_component(name)?;
     let (mut file, temporary) = create_temporary(dir)?;
     let written = (|| {
         file.write_all(content)?;
+        let mut mode = mode;
+        if let Some((uid, gid)) = owner {
+            if chown(file.as_fd(), None, Some(gid)).is_err() {
+                mode &= !GROUP_RIGHTS;
+            }
+            chown(file.as_fd(), Some(uid), None)?;
+        }
         chmod(file.as_fd(), mode)?;
         if durability != Durability::Memory {
             file.sync_all()?;

@@ -1,16 +1,12 @@
 //! `berth enable` and `berth disable`: whether a container comes back after a reboot.
 
-use std::ffi::OsStr;
-use std::fs::File;
-use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use berth_common::{ContainerName, path};
 use berth_container_config::edit;
-use berth_kernel::fs;
 
+use crate::config_file::ConfigFile;
 use crate::error::{Error, Result};
 use crate::place::Place;
 
@@ -71,41 +67,16 @@ pub fn disable(place: &Place, name: &ContainerName) -> Result<Enabled> {
     })
 }
 
-/// Sets the key in the container's own file, which keeps its mode and its group; whether that
+/// Sets the key in the container's own file, which keeps its mode and its owner; whether that
 /// changed anything.
-///
-/// A link is refused: replaced by a file it would cut the container off from what the link is
-/// there for, and what it points at may be the configuration of other containers, too.
 fn set_auto(place: &Place, name: &ContainerName, value: &str) -> Result<bool> {
-    let file = place.config_file(name);
-    let failed = |error| Error::file("read", &file, error);
-    let before = std::fs::symlink_metadata(&file).map_err(failed)?;
-    if before.is_symlink() {
-        return Err(Error::other(format!(
-            "{} is a symbolic link; write “{AUTO} = {value}” into the file that it points at, or \
-             put a file in its place",
-            file.display()
-        )));
-    }
-    let text = std::fs::read_to_string(&file).map_err(failed)?;
-    let now = edit::get(&text, AUTO);
+    let mut file = ConfigFile::open(&place.config_file(name))?;
+    let now = edit::get(file.text(), AUTO);
     if now == Some(value) || (now.is_none() && value == "0") {
         return Ok(false);
     }
-    let dir = place.container_dir(name);
-    let handle = File::open(&dir).map_err(|error| Error::file("open", &dir, error))?;
-    let changed = edit::set(&text, AUTO, value);
-    let (name, bytes) = (OsStr::new("config"), changed.as_bytes());
-    fs::write_atomically(
-        handle.as_fd(),
-        name,
-        bytes,
-        before.mode() & 0o777,
-        fs::Durability::ContentAndName,
-    )
-    .map_err(|error| Error::file("write", &file, error))?;
-    // Where the owner may not give it that group any more, it has his own.
-    let _ = std::os::unix::fs::lchown(&file, None, Some(before.gid()));
+    let changed = edit::set(file.text(), AUTO, value);
+    file.replace(changed)?;
     Ok(true)
 }
 
@@ -148,7 +119,7 @@ mod tests {
     use super::*;
     use berth_common::{Gid, Uid};
     use berth_kernel::user::User;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     #[test]
     fn the_configuration_keeps_its_mode_and_links_are_left_alone() {

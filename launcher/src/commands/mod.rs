@@ -2,6 +2,7 @@
 
 pub mod autostart;
 pub mod cgroup;
+pub mod config;
 pub mod destroy;
 pub mod enable;
 pub mod info;

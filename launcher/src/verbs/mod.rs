@@ -1,0 +1,3 @@
+//! Verbs whose conversation with the caller takes more than a few lines.
+
+pub mod config;
