@@ -25,6 +25,9 @@ _berth() {
             berth,cgroup)
                 cmd="berth__subcmd__cgroup"
                 ;;
+            berth,config)
+                cmd="berth__subcmd__config"
+                ;;
             berth,create)
                 cmd="berth__subcmd__create"
                 ;;
@@ -94,6 +97,36 @@ _berth() {
             berth__subcmd__cgroup__subcmd__help,show)
                 cmd="berth__subcmd__cgroup__subcmd__help__subcmd__show"
                 ;;
+            berth__subcmd__config,get)
+                cmd="berth__subcmd__config__subcmd__get"
+                ;;
+            berth__subcmd__config,help)
+                cmd="berth__subcmd__config__subcmd__help"
+                ;;
+            berth__subcmd__config,lint)
+                cmd="berth__subcmd__config__subcmd__lint"
+                ;;
+            berth__subcmd__config,migrate)
+                cmd="berth__subcmd__config__subcmd__migrate"
+                ;;
+            berth__subcmd__config,set)
+                cmd="berth__subcmd__config__subcmd__set"
+                ;;
+            berth__subcmd__config__subcmd__help,get)
+                cmd="berth__subcmd__config__subcmd__help__subcmd__get"
+                ;;
+            berth__subcmd__config__subcmd__help,help)
+                cmd="berth__subcmd__config__subcmd__help__subcmd__help"
+                ;;
+            berth__subcmd__config__subcmd__help,lint)
+                cmd="berth__subcmd__config__subcmd__help__subcmd__lint"
+                ;;
+            berth__subcmd__config__subcmd__help,migrate)
+                cmd="berth__subcmd__config__subcmd__help__subcmd__migrate"
+                ;;
+            berth__subcmd__config__subcmd__help,set)
+                cmd="berth__subcmd__config__subcmd__help__subcmd__set"
+                ;;
             berth__subcmd__help,attach)
                 cmd="berth__subcmd__help__subcmd__attach"
                 ;;
@@ -102,6 +135,9 @@ _berth() {
                 ;;
             berth__subcmd__help,cgroup)
                 cmd="berth__subcmd__help__subcmd__cgroup"
+                ;;
+            berth__subcmd__help,config)
+                cmd="berth__subcmd__help__subcmd__config"
                 ;;
             berth__subcmd__help,create)
                 cmd="berth__subcmd__help__subcmd__create"
@@ -156,6 +192,18 @@ _berth() {
                 ;;
             berth__subcmd__help__subcmd__cgroup,show)
                 cmd="berth__subcmd__help__subcmd__cgroup__subcmd__show"
+                ;;
+            berth__subcmd__help__subcmd__config,get)
+                cmd="berth__subcmd__help__subcmd__config__subcmd__get"
+                ;;
+            berth__subcmd__help__subcmd__config,lint)
+                cmd="berth__subcmd__help__subcmd__config__subcmd__lint"
+                ;;
+            berth__subcmd__help__subcmd__config,migrate)
+                cmd="berth__subcmd__help__subcmd__config__subcmd__migrate"
+                ;;
+            berth__subcmd__help__subcmd__config,set)
+                cmd="berth__subcmd__help__subcmd__config__subcmd__set"
                 ;;
             berth__subcmd__help__subcmd__nic,check)
                 cmd="berth__subcmd__help__subcmd__nic__subcmd__check"
@@ -218,7 +266,7 @@ _berth() {
 
     case "${cmd}" in
         berth)
-            opts="-P -h -V --lxcpath --help --version create start stop restart attach exec ls list info destroy enable disable autostart grant grants revoke nic cgroup doctor help"
+            opts="-P -h -V --lxcpath --help --version create start stop restart attach exec ls list info destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -418,6 +466,204 @@ _berth() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__config)
+            opts="-P -h --lxcpath --help get set lint migrate help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__config__subcmd__get)
+            opts="-P -h --origin --json --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__config__subcmd__help)
+            opts="get set lint migrate help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__config__subcmd__help__subcmd__get)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__config__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__config__subcmd__help__subcmd__lint)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__config__subcmd__help__subcmd__migrate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__config__subcmd__help__subcmd__set)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__config__subcmd__lint)
+            opts="-P -h --json --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__config__subcmd__migrate)
+            opts="-y -n -P -h --yes --dry-run --from --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -W "1.0 1.1 2.0 2.1 3.0 4.0 5.0 6.0" -- "${cur}"))
+                    return 0
+                    ;;
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__config__subcmd__set)
+            opts="-P -h --append --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --lxcpath)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -646,7 +892,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__help)
-            opts="create start stop restart attach exec ls info destroy enable disable autostart grant grants revoke nic cgroup doctor help"
+            opts="create start stop restart attach exec ls info destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -716,6 +962,76 @@ _berth() {
             return 0
             ;;
         berth__subcmd__help__subcmd__cgroup__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__config)
+            opts="get set lint migrate"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__config__subcmd__get)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__config__subcmd__lint)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__config__subcmd__migrate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__config__subcmd__set)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

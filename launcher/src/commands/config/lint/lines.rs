@@ -1,6 +1,6 @@
 //! What the lines by themselves tell.
 
-use berth_container_config::key::takes_several;
+use berth_container_config::key::{clears, takes_several};
 use berth_container_config::{Assignment, Survey, Warning, distance};
 use berth_kernel::user::User;
 
@@ -78,7 +78,8 @@ fn warning(line: &Assignment, message: String) -> Warning {
     }
 }
 
-/// Lines that another one of the same file makes useless. An include is there to be overridden.
+/// Lines that another one of the same file makes useless. An include is there to be overridden,
+/// and who clears a key knows that it was set.
 fn replaced(survey: &Survey) -> Vec<Warning> {
     let lines = &survey.assignments;
     let mut warnings = Vec::new();
@@ -88,9 +89,12 @@ fn replaced(survey: &Survey) -> Vec<Warning> {
         }
         let later = lines[number + 1..]
             .iter()
-            .find(|later| later.key == line.key && later.at.file == line.at.file);
-        if let Some(later) = later.filter(|later| later.at != line.at) {
-            let message = format!("it has no effect: line {} sets it again", later.at.line);
+            .find(|later| clears(&later.key, &line.key));
+        let again = later.filter(|later| {
+            !later.value.is_empty() && later.at.file == line.at.file && later.at != line.at
+        });
+        if let Some(again) = again {
+            let message = format!("it has no effect: line {} sets it again", again.at.line);
             warnings.push(warning(line, message));
         }
     }
