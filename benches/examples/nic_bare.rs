@@ -30,6 +30,7 @@ fn main() -> Result<()> {
             namespace: Some(namespace.as_fd()),
             mtu: None,
             mac: None,
+            queues: berth_netlink::Queues::default(),
         },
     })?;
     let link = socket.link(&name)?;

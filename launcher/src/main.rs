@@ -342,15 +342,17 @@ fn info_verb(place: &Place, options: &cli::Info) -> Result<u8> {
         row("IPv6", address);
     }
     for nic in &info.nics {
-        let bridge = if nic.bridge.is_empty() {
+        let link = if nic.bridge.is_empty() {
             "no bridge"
         } else {
             &nic.bridge
         };
-        row(
-            "Interface",
-            format!("{}, on the host {} ({bridge})", nic.name, nic.host),
-        );
+        let what = match (nic.kind.as_str(), nic.host.is_empty()) {
+            ("empty", _) => continue,
+            (_, false) => format!("{}, on the host {} ({link})", nic.name, nic.host),
+            (kind, true) => format!("{}, {kind} of {link}", nic.name),
+        };
+        row("Interface", what);
     }
     if let Some(cgroup) = &info.cgroup {
         row("Cgroup", cgroup.clone());

@@ -16,6 +16,7 @@ use berth_kernel::fs as kernel_fs;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::start::nic::Undo;
 
 /// The state file's name in the runtime directory.
 pub const STATE_FILE: &str = "state.json";
@@ -68,10 +69,16 @@ impl State {
 pub struct Nic {
     /// Name inside.
     pub name: String,
-    /// Name on the host.
+    /// Name on the host; empty if nothing of it is there.
     pub host: String,
-    /// The bridge it is a port of; empty for none.
+    /// The bridge it is a port of, or the interface that it stands on or is; empty for none.
     pub bridge: String,
+    /// LXC's word for what it is; empty for a veth.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    /// What outlives the container.
+    #[serde(default, skip_serializing_if = "Undo::is_empty")]
+    pub undo: Undo,
 }
 
 /// How the last run ended.

@@ -239,6 +239,7 @@ impl Plan<'_> {
             namespace: Some(self.namespace.as_fd()),
             mtu: Some(mtu),
             mac: None,
+            queues: berth_netlink::Queues::default(),
         };
         for _ in 0..NAME_TRIES {
             let [a, b, c, d, mac @ ..] =

@@ -56,9 +56,20 @@ impl Ovs {
 
     /// Makes an interface a port of the bridge.
     pub fn add(&self, bridge: &InterfaceName, port: &InterfaceName) -> Result<(), Refusal> {
+        self.add_with(bridge, port, &[])
+    }
+
+    /// As [`Ovs::add`], with columns of the port's record (`tag=5`).
+    pub fn add_with(
+        &self,
+        bridge: &InterfaceName,
+        port: &InterfaceName,
+        columns: &[String],
+    ) -> Result<(), Refusal> {
         let operation = || format!("make {port} a port of {bridge}");
-        self.must(&["add-port", bridge.as_str(), port.as_str()], &operation)
-            .map(drop)
+        let mut words = vec!["add-port", bridge.as_str(), port.as_str()];
+        words.extend(columns.iter().map(String::as_str));
+        self.must(&words, &operation).map(drop)
     }
 
     /// Removes a port from the bridge; one that is gone already is no error.

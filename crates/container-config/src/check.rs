@@ -99,6 +99,14 @@ fn nets(config: &Config, file: &Path, problems: &mut Vec<Problem>) {
             let message = "expected no other interface beside “none”, which is the host's network";
             problem(problems, &kind.at, &key, message.to_owned());
         }
+        if let Some((key, at, owner)) = net.of_another_type() {
+            let message = format!(
+                "expected this only where lxc.net.{index}.type is {}, found type {}",
+                owner.word(),
+                kind.value.word()
+            );
+            problem(problems, at, &format!("lxc.net.{index}.{key}"), message);
+        }
         if let Some(name) = &net.name {
             if let Some(earlier) = names.iter().find(|earlier| earlier.value == name.value) {
                 let message = format!(

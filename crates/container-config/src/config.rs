@@ -2,18 +2,19 @@
 
 mod console;
 mod files;
+mod net;
 mod process;
 mod security;
 
+pub use net::{Ipv4Settings, Ipv6Settings, Ipvlan, Net, VethSettings};
 pub use process::Process;
 
 use crate::position::Positioned;
 use crate::value::{
-    Arch, Capability, CgroupSetting, EnvironmentEntry, Gateway, IdMapping, Ipv4Address,
-    Ipv6Address, LogLevel, MacTemplate, MountAuto, MountEntry, NetType, Signal,
+    Arch, Capability, CgroupSetting, EnvironmentEntry, IdMapping, LogLevel, MountAuto, MountEntry,
+    Signal,
 };
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 pub use console::Console;
@@ -98,45 +99,6 @@ impl Config {
     pub fn starts_at_boot(&self) -> bool {
         self.start.auto.as_ref().is_some_and(|auto| auto.value)
     }
-}
-
-/// One network interface.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Net {
-    /// `type`; a loaded configuration always has it
-    pub kind: Option<Positioned<NetType>>,
-    /// `link`: the bridge
-    pub link: Option<Positioned<String>>,
-    /// `flags`: whether the interface is set up
-    pub up: bool,
-    /// `name`: inside the container
-    pub name: Option<Positioned<String>>,
-    /// `hwaddr`
-    pub hwaddr: Option<Positioned<MacTemplate>>,
-    /// `mtu`. An ordinary user's interfaces take the bridge's, as LXC's do.
-    pub mtu: Option<Positioned<u32>>,
-    /// `ipv4.…`
-    pub ipv4: Ipv4Settings,
-    /// `ipv6.…`
-    pub ipv6: Ipv6Settings,
-}
-
-/// IPv4 settings of one interface.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ipv4Settings {
-    /// `ipv4.address`
-    pub addresses: Vec<Positioned<Ipv4Address>>,
-    /// `ipv4.gateway`
-    pub gateway: Option<Positioned<Gateway<Ipv4Addr>>>,
-}
-
-/// IPv6 settings of one interface.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ipv6Settings {
-    /// `ipv6.address`
-    pub addresses: Vec<Positioned<Ipv6Address>>,
-    /// `ipv6.gateway`
-    pub gateway: Option<Positioned<Gateway<Ipv6Addr>>>,
 }
 
 /// The signals that ask init for something.

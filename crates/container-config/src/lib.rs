@@ -28,8 +28,8 @@ pub mod value;
 mod walk;
 
 pub use config::{
-    AppArmorSettings, Config, Ipv4Settings, Ipv6Settings, Net, Process, SeLinuxSettings,
-    SeccompSettings, Security, Signals, Start,
+    AppArmorSettings, Config, Ipv4Settings, Ipv6Settings, Ipvlan, Net, Process, SeLinuxSettings,
+    SeccompSettings, Security, Signals, Start, VethSettings,
 };
 pub use disk::{DiskLoader, MAX_FILE};
 pub use error::{LoadError, Problem, Warning};

@@ -17,18 +17,23 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod bridge_vlan;
 mod error;
 mod link;
 mod mac;
 pub mod message;
 mod nsid;
+mod proxy;
 mod route;
 mod socket;
+mod stacked;
 mod wire;
 
 pub use address::{Address, AddressOn};
+pub use bridge_vlan::PortVlan;
 pub use error::Error;
-pub use link::{Bridge, Link, LinkChange, Peer, PeerName, Veth};
+pub use link::{Bridge, Link, LinkChange, Peer, PeerName, Queues, Veth};
 pub use mac::Mac;
 pub use route::Route;
 pub use socket::Socket;
+pub use stacked::{IpvlanIsolation, IpvlanMode, MacvlanMode, Stacked, StackedKind};

@@ -5,7 +5,7 @@ use crate::{Error, Mac, Socket, wire};
 use berth_common::InterfaceName;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-const IFINFOMSG: usize = 16;
+pub(crate) const IFINFOMSG: usize = 16;
 
 /// An interface as the kernel describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,11 +112,32 @@ pub struct Peer<'a> {
     pub mtu: Option<u32>,
     /// Its address; the kernel's default is a random one.
     pub mac: Option<Mac>,
+    /// Its queues.
+    pub queues: Queues,
 }
 
-/// A veth pair to be created; both ends start down, with one queue each way. The kernel would give
-/// each end as many as the machine may have processors, use the first, and wait for a grace period
-/// of RCU for each of the two ends that give up the rest (veth_init_queues()).
+/// How many queues an end of a veth has each way: 1 to 4096, one by default.
+///
+/// The kernel would give each end as many as the machine may have processors, use the first, and
+/// wait for a grace period of RCU for each end that gives up the rest (veth_init_queues()).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queues {
+    /// For packets on their way in.
+    pub receive: u32,
+    /// For packets on their way out.
+    pub transmit: u32,
+}
+
+impl Default for Queues {
+    fn default() -> Self {
+        Self {
+            receive: 1,
+            transmit: 1,
+        }
+    }
+}
+
+/// A veth pair to be created; both ends start down, this one with one queue each way.
 #[derive(Clone, Copy, Debug)]
 pub struct Veth<'a> {
     /// Name of this end.
@@ -267,7 +288,7 @@ impl<'a> LinkChange<'a> {
 }
 
 /// `struct ifinfomsg`; with `up`, the one flag IFF_UP is changed and no other.
-fn ifinfomsg(index: u32, up: Option<u32>) -> [u8; IFINFOMSG] {
+pub(crate) fn ifinfomsg(index: u32, up: Option<u32>) -> [u8; IFINFOMSG] {
     let mut bytes = [0; IFINFOMSG];
     bytes[4..8].copy_from_slice(&index.to_ne_bytes());
     if let Some(flags) = up {
@@ -282,7 +303,7 @@ impl Veth<'_> {
         let mut request = create_request();
         request.text(wire::IFLA_IFNAME, self.name.as_str());
         ends(&mut request, self.mac, self.mtu);
-        one_queue(&mut request);
+        queues(&mut request, Queues::default());
         if let Some(group) = self.group {
             request.number(wire::IFLA_GROUP, group);
         }
@@ -302,7 +323,7 @@ impl Veth<'_> {
             },
         );
         ends(&mut request, self.peer.mac, self.peer.mtu);
-        one_queue(&mut request);
+        queues(&mut request, self.peer.queues);
         if let Some(namespace) = self.peer.namespace {
             request.number(wire::IFLA_NET_NS_FD, namespace.as_raw_fd().cast_unsigned());
         }
@@ -329,14 +350,14 @@ impl Bridge<'_> {
     }
 }
 
-fn create_request() -> Request {
+pub(crate) fn create_request() -> Request {
     let flags = wire::NLM_F_ACK | wire::NLM_F_CREATE | wire::NLM_F_EXCL;
     let mut request = Request::new(wire::RTM_NEWLINK, flags);
     request.fixed(&ifinfomsg(0, None));
     request
 }
 
-fn ends(request: &mut Request, mac: Option<Mac>, mtu: Option<u32>) {
+pub(crate) fn ends(request: &mut Request, mac: Option<Mac>, mtu: Option<u32>) {
     if let Some(mac) = mac {
         request.attribute(wire::IFLA_ADDRESS, &mac.0);
     }
@@ -345,9 +366,9 @@ fn ends(request: &mut Request, mac: Option<Mac>, mtu: Option<u32>) {
     }
 }
 
-fn one_queue(request: &mut Request) {
-    request.number(wire::IFLA_NUM_TX_QUEUES, 1);
-    request.number(wire::IFLA_NUM_RX_QUEUES, 1);
+fn queues(request: &mut Request, queues: Queues) {
+    request.number(wire::IFLA_NUM_TX_QUEUES, queues.transmit);
+    request.number(wire::IFLA_NUM_RX_QUEUES, queues.receive);
 }
 
 impl Socket {
@@ -494,7 +515,8 @@ mod tests {
             let veth = Veth {
                 name: &name, mac: Some(Mac(mac)), mtu: Some(mtu), group: Some(7),
                 master: Some(master),
-                peer: Peer { name: PeerName::NextEth, namespace: None, mtu: None, mac: None },
+                peer: Peer { name: PeerName::NextEth, namespace: None, mtu: None, mac: None,
+                    queues: Queues::default() },
             };
             let mut bytes = veth.encode().finish(1).unwrap();
             // A request has no index yet; the kernel's description of the same thing has.

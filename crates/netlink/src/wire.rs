@@ -1,5 +1,5 @@
-//! Numbers of linux/netlink.h, linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h and
-//! linux/veth.h, under the names they have there.
+//! Numbers of linux/netlink.h, linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h,
+//! linux/if_bridge.h, linux/neighbour.h and linux/veth.h, under the names they have there.
 
 pub const NLMSG_NOOP: u16 = 1;
 pub const NLMSG_ERROR: u16 = 2;
@@ -24,11 +24,14 @@ pub const NLA_TYPE_MASK: u16 = 0x3fff;
 pub const RTM_NEWLINK: u16 = 16;
 pub const RTM_DELLINK: u16 = 17;
 pub const RTM_GETLINK: u16 = 18;
+pub const RTM_SETLINK: u16 = 19;
 pub const RTM_NEWADDR: u16 = 20;
 pub const RTM_DELADDR: u16 = 21;
 pub const RTM_GETADDR: u16 = 22;
 pub const RTM_NEWROUTE: u16 = 24;
 pub const RTM_DELROUTE: u16 = 25;
+pub const RTM_NEWNEIGH: u16 = 28;
+pub const RTM_DELNEIGH: u16 = 29;
 
 pub const RTM_NEWNSID: u16 = 88;
 pub const RTM_GETNSID: u16 = 90;
@@ -44,6 +47,7 @@ pub const IFLA_LINK: u16 = 5;
 pub const IFLA_MASTER: u16 = 10;
 pub const IFLA_LINKINFO: u16 = 18;
 pub const IFLA_IFALIAS: u16 = 20;
+pub const IFLA_AF_SPEC: u16 = 26;
 pub const IFLA_GROUP: u16 = 27;
 pub const IFLA_NET_NS_FD: u16 = 28;
 pub const IFLA_NUM_TX_QUEUES: u16 = 31;
@@ -62,8 +66,23 @@ pub const IFLA_BR_FORWARD_DELAY: u16 = 1;
 pub const IFLA_BR_STP_STATE: u16 = 5;
 pub const IFLA_BRPORT_ISOLATED: u16 = 33;
 
+pub const IFLA_VLAN_ID: u16 = 1;
+pub const IFLA_MACVLAN_MODE: u16 = 1;
+pub const IFLA_IPVLAN_MODE: u16 = 1;
+pub const IFLA_IPVLAN_FLAGS: u16 = 2;
+
+/// Below IFLA_AF_SPEC of AF_BRIDGE.
+pub const IFLA_BRIDGE_VLAN_INFO: u16 = 2;
+pub const BRIDGE_VLAN_INFO_PVID: u16 = 1 << 1;
+pub const BRIDGE_VLAN_INFO_UNTAGGED: u16 = 1 << 2;
+
+pub const NDA_DST: u16 = 1;
+pub const NUD_PERMANENT: u16 = 0x80;
+pub const NTF_PROXY: u8 = 1 << 3;
+
 pub const AF_UNSPEC: u8 = 0;
 pub const AF_INET: u8 = 2;
+pub const AF_BRIDGE: u8 = 7;
 pub const AF_INET6: u8 = 10;
 
 pub const IFA_ADDRESS: u16 = 1;

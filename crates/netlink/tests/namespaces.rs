@@ -105,6 +105,7 @@ fn a_veth_is_born_where_it_lives() {
         namespace: Some(there.as_fd()),
         mtu: Some(1400),
         mac: None,
+        queues: berth_netlink::Queues::default(),
     };
     let veth = Veth {
         name: &host,
@@ -177,6 +178,7 @@ fn one_message_changes_everything_it_names() {
         namespace: None,
         mtu: None,
         mac: None,
+        queues: berth_netlink::Queues::default(),
     };
     let veth = Veth {
         name: &host,
@@ -318,6 +320,7 @@ fn many_interfaces_are_listed_whole() {
             namespace: None,
             mtu: None,
             mac: None,
+            queues: berth_netlink::Queues::default(),
         };
         let veth = Veth {
             name: &host,

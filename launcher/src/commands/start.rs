@@ -39,8 +39,9 @@ pub fn start(place: &Place, name: &ContainerName) -> Result<Vec<String>> {
         return Err(gone);
     }
     let (config, mut warnings) = load_config(place, name)?;
-    let plan = build::plan(place, name, &config)?;
+    let mut plan = build::plan(place, name, &config)?;
     warnings.extend(plan.confinement.filter.notes.iter().cloned());
+    warnings.append(&mut plan.warnings);
     match runtime.state()? {
         (State::Stopped, _) => stop::wait_for_monitor(&runtime)?,
         (State::Aborted, Some(record)) => recover::recover(&runtime, &record, &lock)?,

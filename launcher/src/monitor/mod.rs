@@ -3,7 +3,7 @@
 
 pub mod enter;
 mod executed;
-mod log;
+pub mod log;
 pub mod protocol;
 mod run;
 mod session;

@@ -20,7 +20,7 @@ use crate::mapped::{Mapping, explain_no_user_namespace};
 use crate::start::cgroup::ContainerCgroup;
 use crate::start::plan::StartPlan;
 use crate::start::remains::Root;
-use crate::start::{child, host_mounts, network, overlay, sync};
+use crate::start::{child, host_mounts, nic, overlay, sync};
 use crate::state::{LastExit, Record, Runtime, State, now};
 
 /// More clients than this at once are turned away.
@@ -40,6 +40,8 @@ pub struct Run<'a> {
     init: Option<Child>,
     /// The container's user namespace, for what only its root can remove.
     namespace: Option<File>,
+    /// What is held of this life's interfaces.
+    outside: nic::Outside,
     terminals: Vec<Terminal>,
     clients: Vec<Client>,
     sessions: Vec<Session>,
@@ -85,6 +87,7 @@ impl<'a> Run<'a> {
             record,
             init: None,
             namespace: None,
+            outside: nic::Outside::default(),
             terminals: Vec::new(),
             clients: Vec::new(),
             sessions: Vec::new(),
@@ -102,6 +105,7 @@ impl<'a> Run<'a> {
                 let _ = init.pidfd.signal(Signal::SIGKILL as i32);
                 let _ = init.pidfd.wait();
             }
+            self.undo_nics();
             self.terminals.clear();
         }
         result
@@ -148,34 +152,51 @@ impl<'a> Run<'a> {
             _ => return Err(killed_early()),
         }
         settings::write_proc_files(&plan.process, pid)?;
-        let requests = network::request_nics(plan, pid)?;
-        let mapped = mapping.map_or(Ok(()), Mapping::finish);
-        let nics: Result<Vec<_>> = requests
-            .into_iter()
-            .map(network::NicRequest::finish)
-            .collect();
-        let nics = match (mapped, nics) {
-            (Ok(()), Ok(nics)) => nics,
-            // If the child has failed meanwhile, no helper could serve it: its reason counts.
-            (Err(error), _) | (_, Err(error)) => {
-                return Err(failure_told(&ours).unwrap_or(error));
-            }
-        };
+        let nics = self.make_nics(mapping);
+        // If the child has failed meanwhile, no helper could serve it: its reason counts.
+        let nics = nics.map_err(|error| failure_told(&ours).unwrap_or(error))?;
         let mounts = host_mounts::make(plan, pid)?;
         // If the child failed meanwhile, its own reason is the one to be told.
         let _ = sync::send_mounts(&ours, &mounts);
         drop(mounts);
-        let names: Vec<String> = nics.iter().map(|nic| nic.name.clone()).collect();
-        let _ = ours.send(&sync::go(&names), &[]);
+        let _ = ours.send(&sync::go(&nics), &[]);
         self.wait_for_exec(&ours)?;
 
         self.record.state = State::Running;
         self.record.init = Some(pid);
         self.record.since = Some(now());
-        self.record.nics = nics;
         self.runtime.write(&self.record)?;
         log::line(&plan.log_file, &format!("running, init is process {pid}"));
         Ok(())
+    }
+
+    /// The interfaces, while ids are being mapped; their names inside.
+    fn make_nics(&mut self, mapping: Option<Mapping>) -> Result<Vec<String>> {
+        let Some(init) = &self.init else {
+            return Err(killed_early());
+        };
+        let mut desk = nic::Desk {
+            plan: self.plan,
+            runtime: self.runtime,
+            record: &mut self.record,
+            leaf: self
+                .cgroup
+                .and_then(|cgroup| cgroup.leaf.as_ref())
+                .map(AsFd::as_fd),
+        };
+        let requests = self.outside.request(&mut desk, self.plan, init);
+        let mapped = mapping.map_or(Ok(()), Mapping::finish);
+        let requests = requests?;
+        // A helper that is at work is waited for in any case: what it makes counts.
+        let nics = self.outside.finish(&mut desk, requests);
+        mapped.and(nics)
+    }
+
+    /// Undoes what of the interfaces outlives init, who has ended.
+    fn undo_nics(&mut self) {
+        for failure in self.outside.undo(&mut self.record.nics) {
+            log::line(&self.plan.log_file, &failure);
+        }
     }
 
     fn wait_for_exec(&mut self, child: &Connection) -> Result<()> {
@@ -488,7 +509,7 @@ impl<'a> Run<'a> {
         self.end_sessions();
         self.record.state = State::Starting;
         self.record.init = None;
-        self.record.nics.clear();
+        self.undo_nics();
         self.clear_cgroup();
     }
 
@@ -518,13 +539,13 @@ impl<'a> Run<'a> {
     /// Removes what is left. Returns the connections that wait for that.
     pub fn finish(mut self) -> Vec<Connection> {
         self.end_sessions();
+        self.undo_nics();
         self.clear_cgroup();
         self.record.state = State::Stopped;
         self.record.init = None;
         self.record.cgroup = None;
         self.record.set_ids(&[]);
         self.record.since = None;
-        self.record.nics.clear();
         let _ = std::fs::remove_file(self.runtime.socket());
         self.write_record();
         log::line(&self.plan.log_file, "stopped");

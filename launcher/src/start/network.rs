@@ -1,103 +1,11 @@
-//! A container's interfaces: asked of the NIC helper outside, set up inside.
+//! A container's interfaces, set up from inside.
 
 use std::net::IpAddr;
-use std::process::{Command, Stdio};
 
-use berth_common::{InterfaceName, path};
+use berth_common::InterfaceName;
 use berth_netlink::{Address, LinkChange, Mac, Route, Socket};
 
-use super::plan::{NetPlan, StartPlan, Way};
-use super::root_nic;
-use crate::error::{Error, Result};
-use crate::state::Nic;
-
-/// An interface on its way.
-pub enum NicRequest<'plan> {
-    /// The NIC helper is at work.
-    Helper(&'plan NetPlan, std::process::Child),
-    /// Root made it himself.
-    Made(Nic),
-}
-
-/// Asks the setuid helper for every interface of the plan; they are born in the network
-/// namespace of process `init`. The helpers run side by side. Root needs no helper.
-pub fn request_nics(plan: &StartPlan, init: i32) -> Result<Vec<NicRequest<'_>>> {
-    plan.nets
-        .iter()
-        .map(|net| {
-            if berth_kernel::cred::effective_uid().is_root() {
-                return root_nic::make(net, init).map(NicRequest::Made);
-            }
-            let mut command = Command::new(helper());
-            command
-                .arg("create")
-                .arg(&plan.lxcpath)
-                .arg(plan.name.as_str())
-                .arg(init.to_string())
-                .arg("veth")
-                .arg(net.bridge.as_ref().map_or("none", InterfaceName::as_str));
-            command.args(net.name.as_ref().map(InterfaceName::as_str));
-            let helper = command
-                .env_clear()
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .map_err(|error| {
-                    Error::file("run the NIC helper", std::path::Path::new(helper()), error)
-                })?;
-            Ok(NicRequest::Helper(net, helper))
-        })
-        .collect()
-}
-
-/// The helper's path; tests on a machine where Berth is not installed name another one. That
-/// gives nobody rights: the helper has those of its file.
-fn helper() -> &'static str {
-    static HELPER: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    HELPER
-        .get_or_init(|| std::env::var("BERTH_USERNIC").unwrap_or_else(|_| path::USERNIC.to_owned()))
-}
-
-impl NicRequest<'_> {
-    /// Waits for the helper's answer.
-    pub fn finish(self) -> Result<Nic> {
-        let (net, helper) = match self {
-            Self::Made(nic) => return Ok(nic),
-            Self::Helper(net, helper) => (net, helper),
-        };
-        let output = helper
-            .wait_with_output()
-            .map_err(|error| Error::os("hear the NIC helper", error))?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        if !output.status.success() {
-            let reason = said.trim().lines().last().unwrap_or("it did not say why");
-            let reason = reason.strip_prefix("berth-usernic: ").unwrap_or(reason);
-            return Err(Error::other(format!(
-                "{}: no network interface: {reason}",
-                net.at
-            )));
-        }
-        let answer = String::from_utf8_lossy(&output.stdout);
-        let mut fields = answer.trim_end().split(':');
-        match (fields.next(), fields.next(), fields.next()) {
-            (Some(name), Some(_), Some(host)) if !name.is_empty() => Ok(Nic {
-                name: name.to_owned(),
-                host: host.to_owned(),
-                bridge: net
-                    .bridge
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-            }),
-            _ => Err(Error::other(format!(
-                "{}: the NIC helper gave an answer that makes no sense: {:?}",
-                net.at,
-                answer.trim_end()
-            ))),
-        }
-    }
-}
+use super::plan::{NetPlan, Way};
 
 /// Inside the container: sets up `lo`. What is returned sets up the other interfaces.
 pub fn set_up_loopback() -> std::result::Result<Socket, String> {
@@ -119,7 +27,7 @@ pub fn configure(
     nets: &[NetPlan],
     nics: &[String],
 ) -> std::result::Result<(), String> {
-    for (net, name) in nets.iter().zip(nics) {
+    for (net, name) in nets.iter().zip(nics).filter(|(_, name)| !name.is_empty()) {
         let name = name
             .parse::<InterfaceName>()
             .map_err(|error| error.to_string())?;
@@ -170,12 +78,33 @@ fn configure_one(
     ];
     for (way, anywhere) in ways.into_iter().zip(anywhere) {
         match way {
-            Some(Way::Through(gateway)) => {
-                socket.add_route(&Route::default_through(gateway, index))?;
-            }
+            Some(Way::Through(gateway)) => add_way_out(socket, gateway, index)?,
             Some(Way::Device) => socket.add_route(&Route::direct(anywhere, 0, index))?,
             None => {}
         }
     }
     Ok(())
+}
+
+/// The default route. A gateway that is in none of the interface's networks is on its link all the
+/// same, as LXC has it.
+fn add_way_out(
+    socket: &mut Socket,
+    gateway: IpAddr,
+    index: u32,
+) -> std::result::Result<(), berth_netlink::Error> {
+    let way_out = Route::default_through(gateway, index);
+    match socket.add_route(&way_out) {
+        Err(error)
+            if matches!(
+                error.errno(),
+                Some(nix::libc::ENETUNREACH | nix::libc::EHOSTUNREACH)
+            ) =>
+        {
+            let bits = if gateway.is_ipv4() { 32 } else { 128 };
+            socket.add_route(&Route::direct(gateway, bits, index))?;
+            socket.add_route(&way_out)
+        }
+        other => other,
+    }
 }

@@ -1,6 +1,7 @@
 //! What a start is going to do, decided and checked before anything is made.
 
 mod init;
+mod net;
 mod root;
 
 pub use init::{InitPlan, LimitPlan, SettingPlan};
@@ -9,12 +10,13 @@ use std::ffi::CString;
 use std::path::PathBuf;
 
 use berth_cgroups::LimitSetting;
-use berth_common::{ContainerName, InterfaceName};
+use berth_common::ContainerName;
 use berth_container_config::{IdKind, IdMapping, Personality};
 use berth_kernel::mount::{Attributes, Propagation};
 use nix::sched::CloneFlags;
 
 use super::confinement::Confinement;
+pub use net::{LinkPlan, NetPlan, Scripts, StackedPlan, VethPlan, Way};
 pub use root::{IdmapFrom, RootPlan, RootSource};
 
 /// A file or directory to be made where a mount's target is missing.
@@ -91,40 +93,6 @@ pub enum AutoMount {
     ReadWrite,
 }
 
-/// One network interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NetPlan {
-    /// File and line, for errors.
-    pub at: String,
-    /// The bridge; `None`: no bridge.
-    pub bridge: Option<InterfaceName>,
-    /// The name inside; `None`: the helper chooses.
-    pub name: Option<InterfaceName>,
-    /// Whether it is set up.
-    pub up: bool,
-    /// The largest packet, in bytes; `None`: the bridge's.
-    pub mtu: Option<u32>,
-    /// The address on the wire.
-    pub mac: Option<[u8; 6]>,
-    /// IPv4 addresses with prefix lengths and broadcast addresses.
-    pub ipv4: Vec<(std::net::Ipv4Addr, u8, Option<std::net::Ipv4Addr>)>,
-    /// IPv6 addresses with prefix lengths.
-    pub ipv6: Vec<(std::net::Ipv6Addr, u8)>,
-    /// The way out.
-    pub gateway4: Option<Way<std::net::Ipv4Addr>>,
-    /// The way out for IPv6.
-    pub gateway6: Option<Way<std::net::Ipv6Addr>>,
-}
-
-/// A default route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way<A> {
-    /// Through this neighbour.
-    Through(A),
-    /// Out of the interface.
-    Device,
-}
-
 /// Time namespaces (linux/sched.h, 5.6).
 pub const CLONE_NEWTIME: i32 = 0x80;
 
@@ -187,6 +155,8 @@ pub struct StartPlan {
     pub kill_signal: i32,
     /// The signal that init gets when its monitor dies; 0 for none.
     pub pdeath_signal: i32,
+    /// What the owner should know although it is no reason not to start.
+    pub warnings: Vec<String>,
     /// Where the monitor writes down what happened.
     pub log_file: PathBuf,
 }

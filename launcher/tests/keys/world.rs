@@ -75,6 +75,21 @@ pub fn refused_each(owner: Owner, cases: &[(&str, &str)]) {
     });
 }
 
+/// As [`refused`], for several sets of lines behind the same first ones.
+pub fn each_refused(owner: Owner, first: &str, cases: &[(&str, &str)]) {
+    on_host(|host| {
+        let container = Container::create(host, owner, "web");
+        container.append(first);
+        let config = fs::read_to_string(container.config()).unwrap();
+        for (lines, text) in cases {
+            container.append(lines);
+            container.start_is_refused(text);
+            fs::write(container.config(), &config).unwrap();
+        }
+        container.destroy();
+    });
+}
+
 /// A container on a host.
 pub struct Container<'h> {
     pub host: &'h Host,
@@ -202,12 +217,66 @@ impl<'h> Container<'h> {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
+    /// A shell command of root's on the host, which must work; what it printed, trimmed.
+    pub fn on_host(&self, script: &str) -> String {
+        let mut shell = self.host.as_root("sh");
+        let output = shell.args(["-c", script]).output().unwrap();
+        assert!(output.status.success(), "{script}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Waits until a shell command on the host prints this: the kernel clears up after the last
+    /// process of a container.
+    pub fn wait_for_host(&self, script: &str, printed: &str) {
+        eventually(script, || {
+            self.on_host(&format!("{script} || :")) == printed
+        });
+    }
+
+    /// A line of `berth info`.
+    pub fn info(&self, title: &str) -> String {
+        let info = self.ok(&["info", self.name]);
+        let line = info.lines().find_map(|line| line.strip_prefix(title));
+        let value = line.unwrap_or_else(|| panic!("no {title} in {info}"));
+        value.trim_start_matches(':').trim().to_owned()
+    }
+
+    /// Ends the monitor by force.
+    pub fn kill_monitor(&self) {
+        let pid = self.info("Monitor");
+        self.on_host(&format!("kill -9 {pid}"));
+        eventually("the monitor's end", || {
+            self.on_host(&format!("cat /proc/{pid}/comm 2>/dev/null || :")) != "berth-monitor"
+        });
+    }
+
+    /// Has init reboot, and waits until the container runs again.
+    pub fn reboot(&self) {
+        let start = "cut -d' ' -f22 /proc/1/stat";
+        let before = self.sh(start);
+        self.sh("kill -TERM 1");
+        eventually("the reboot", || {
+            let output = self.berth(&["exec", self.name, "--", "/bin/sh", "-c", start]);
+            let now = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            output.status.success() && now != before
+        });
+    }
+
     pub fn destroy(&self) {
         // Init takes its time if it is asked; one that does not run is no matter here.
         self.berth(&["stop", "-k", self.name]);
         self.ok(&["destroy", "--force", self.name]);
         self.wait_until_cgroup_is_gone();
         assert!(!self.dir().exists());
+    }
+}
+
+/// Waits until it is true: what is asked about ends in other processes.
+pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(20);
+    while !is_true() {
+        assert!(Instant::now() < limit, "not in twenty seconds: {what}");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

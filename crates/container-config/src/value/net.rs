@@ -17,6 +17,29 @@ pub enum NetType {
     Empty,
     /// `none`: the host's network namespace.
     None,
+    /// `vlan`: the packets of one VLAN of the link.
+    Vlan,
+    /// `macvlan`: a second hardware address on the link.
+    Macvlan,
+    /// `ipvlan`: further addresses behind the link's hardware address.
+    Ipvlan,
+    /// `phys`: the link itself.
+    Phys,
+}
+
+impl NetType {
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Veth => "veth",
+            Self::Empty => "empty",
+            Self::None => "none",
+            Self::Vlan => "vlan",
+            Self::Macvlan => "macvlan",
+            Self::Ipvlan => "ipvlan",
+            Self::Phys => "phys",
+        }
+    }
 }
 
 /// The word for a kind.
@@ -25,11 +48,11 @@ pub fn net_type(text: &str) -> Result<NetType, Refusal> {
         "veth" => Ok(NetType::Veth),
         "empty" => Ok(NetType::Empty),
         "none" => Ok(NetType::None),
-        "vlan" | "macvlan" | "ipvlan" | "phys" => Err(Refusal::Other(format!(
-            "LXC knows the type {text}, but this version of Berth does not; it has veth, empty \
-             and none"
-        ))),
-        _ => expected("veth, empty or none"),
+        "vlan" => Ok(NetType::Vlan),
+        "macvlan" => Ok(NetType::Macvlan),
+        "ipvlan" => Ok(NetType::Ipvlan),
+        "phys" => Ok(NetType::Phys),
+        _ => expected("veth, empty, none, vlan, macvlan, ipvlan or phys"),
     }
 }
 
@@ -310,12 +333,9 @@ mod tests {
 
     #[test]
     fn types() {
-        assert_eq!(net_type("veth"), Ok(NetType::Veth));
-        let message = net_type("macvlan").unwrap_err().message("macvlan");
-        assert!(
-            message.contains("macvlan") && message.contains("veth"),
-            "{message}"
-        );
+        for kind in ["veth", "empty", "none", "vlan", "macvlan", "ipvlan", "phys"] {
+            assert_eq!(net_type(kind).unwrap().word(), kind);
+        }
         assert!(net_type("Veth").is_err());
     }
 

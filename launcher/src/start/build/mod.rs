@@ -34,7 +34,12 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
             .collect::<Result<_>>()?,
         None => vec![c"/sbin/init".to_owned()],
     };
-    let (nets, host_network) = net::nets(config)?;
+    let network = net::network(config, &script_environment(place, name, &rootfs))?;
+    if let Some(net) = network.plans.first()
+        && !cred::effective_uid().is_root()
+    {
+        super::nic::refuse_without_helper(net)?;
+    }
     let hostname = config
         .uts_name
         .as_ref()
@@ -51,10 +56,11 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
             .init_cwd
             .as_ref()
             .map_or_else(|| "/".into(), |cwd| cwd.value.clone()),
-        process: init::init(config, host_network)?,
+        process: init::init(config, network.of_host)?,
         environment: process::environment(config)?,
-        nets,
-        host_network,
+        nets: network.plans,
+        host_network: network.of_host,
+        warnings: network.warnings,
         limits: limits(config)?,
         mounts: mount::mounts(config, &dir)?,
         root,
@@ -99,6 +105,19 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
             |file| file.value.clone(),
         ),
     })
+}
+
+/// What commands on the host learn of the container, under LXC's names.
+fn script_environment(place: &Place, name: &ContainerName, rootfs: &Path) -> Vec<(String, String)> {
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    [
+        ("LXC_NAME", name.to_string()),
+        ("LXC_CONFIG_FILE", path(&place.config_file(name))),
+        ("LXC_ROOTFS_PATH", path(rootfs)),
+        ("LXC_HOOK_VERSION", "0".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
 }
 
 const SIGKILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
