@@ -2,7 +2,7 @@
 
 use berth_container_config::change::{Change, change};
 use berth_container_config::migrate::{Origin, PathKind, Surroundings, migrate};
-use berth_container_config::{LoadError, Loader, Source, load_text, survey, text};
+use berth_container_config::{LoadError, Loader, Source, load_text, seccomp, survey, text};
 use std::io;
 use std::path::Path;
 
@@ -102,6 +102,30 @@ fn changes() {
                 }
                 Change::Append(value) => assert_eq!(values.last().unwrap().value, value),
                 Change::Clear => assert!(values.is_empty()),
+            }
+        }
+    });
+}
+
+#[test]
+fn policies_of_system_calls() {
+    fuzz("seccomp", 4 * RUNS, |input| {
+        let decoded = text::decode(input);
+        let lines = decoded.lines().count();
+        match seccomp::parse(Path::new("policy"), &decoded) {
+            Ok(policy) => {
+                assert!(policy.rules.len() + 2 <= lines);
+                for rule in &policy.rules {
+                    let line = usize::try_from(rule.line).unwrap();
+                    assert!((3..=lines).contains(&line));
+                    assert!(rule.arguments.len() <= 6);
+                }
+            }
+            Err(problems) => {
+                assert!(!problems.is_empty());
+                for problem in problems {
+                    assert!(!problem.to_string().contains(char::is_control));
+                }
             }
         }
     });

@@ -300,6 +300,18 @@ pub fn exec(program: &Path, arguments: &[CString], environment: &[CString]) -> i
     }
 }
 
+/// Replaces the program with an open file (execveat(2), `AT_EMPTY_PATH`). Returns only on failure.
+pub fn exec_open_file(
+    program: BorrowedFd<'_>,
+    arguments: &[CString],
+    environment: &[CString],
+) -> io::Error {
+    match nix::unistd::fexecve(program, arguments, environment) {
+        Ok(never) => match never {},
+        Err(errno) => errno.into(),
+    }
+}
+
 /// Replaces the program with the first of `directories` that has `name` (execvp(3)'s rule:
 /// EACCES is remembered, ENOENT and ENOTDIR go on). A name with a slash is taken as it is.
 pub fn exec_in_path(

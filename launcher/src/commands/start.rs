@@ -17,6 +17,7 @@ use crate::monitor;
 use crate::place::Place;
 use crate::start::build;
 use crate::start::cgroup::Base;
+use crate::start::own_program;
 use crate::state::{Runtime, State};
 
 /// Where a container is started.
@@ -47,6 +48,7 @@ pub fn start(place: &Place, name: &ContainerName) -> Result<Vec<String>> {
         (State::Aborted, Some(record)) => recover::recover(&runtime, &record, &lock)?,
         _ => return Err(Error::AlreadyRunning(name.clone())),
     }
+    own_program::execute_again_if_writable(place, name, &plan)?;
     let base = Base::of_caller()?;
     monitor::start(&plan, &runtime, base.as_ref())?;
     Ok(warnings)

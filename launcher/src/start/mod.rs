@@ -10,6 +10,7 @@ pub mod label;
 pub mod network;
 pub mod nic;
 pub mod overlay;
+pub mod own_program;
 pub mod plan;
 pub mod remains;
 pub mod sync;
