@@ -36,6 +36,8 @@ pub enum Verb {
     Attach(Attach),
     /// Run a command in a running container
     Exec(Exec),
+    /// Sit down at a terminal of a running container, or show what its console printed
+    Console(Console),
     /// List your containers and what they are doing
     #[command(visible_alias = "list")]
     Ls(Json),
@@ -110,6 +112,26 @@ pub struct Stop {
 pub struct Attach {
     /// Name of the container
     pub name: ContainerName,
+}
+
+/// Arguments of console.
+#[derive(Debug, Args)]
+pub struct Console {
+    /// Name of the container
+    pub name: ContainerName,
+    /// The terminal: 0 is the console, 1 is /dev/tty1 and so on (default: the first /dev/ttyN at
+    /// which nobody sits, or the console if the container has none)
+    #[arg(short, long, value_name = "N")]
+    pub tty: Option<u32>,
+    /// The key with Ctrl that begins a command: followed by q it leaves
+    #[arg(short, long, value_name = "KEY", default_value = "^a")]
+    pub escape: crate::console::Escape,
+    /// Print what the console printed last, as far as the configuration has it kept
+    #[arg(long, conflicts_with_all = ["tty", "escape"])]
+    pub show_log: bool,
+    /// Forget what the console printed
+    #[arg(long, conflicts_with_all = ["tty", "escape"])]
+    pub clear_log: bool,
 }
 
 /// Arguments of exec.

@@ -25,7 +25,7 @@ const TERMINAL_VARIABLES: [&str; 3] = ["TERM", "COLORTERM", "NO_COLOR"];
 /// How many pieces of 16 KiB of a command's last output are copied.
 const MAX_REST: usize = 16;
 /// How much typed text waits for a program that does not read, in bytes.
-const MAX_PENDING: usize = 64 * 1024;
+pub(crate) const MAX_PENDING: usize = 64 * 1024;
 
 /// A command to run in a container.
 #[derive(Clone, Debug, Default)]
@@ -119,7 +119,7 @@ pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> 
 }
 
 /// The code of one whom a signal ended.
-fn by_signal(number: i32) -> u8 {
+pub(crate) fn by_signal(number: i32) -> u8 {
     Exit::Signal(number).shell_code()
 }
 
@@ -189,7 +189,7 @@ fn ended(answer: Answer) -> Result<u8> {
     match answer {
         Answer::Exited(code) => Ok(code),
         Answer::Refused(code, text) => Err(Error::Code { code, text }),
-        Answer::Started(_) | Answer::Ended => Err(Error::Code {
+        _ => Err(Error::Code {
             code: exit::RUN_FAILED,
             text: "the monitor broke the order of answers".to_owned(),
         }),
@@ -320,14 +320,14 @@ fn proxy(
     }
 }
 
-fn copy_window_size(from: BorrowedFd<'_>, to: BorrowedFd<'_>) {
+pub(crate) fn copy_window_size(from: BorrowedFd<'_>, to: BorrowedFd<'_>) {
     if let Ok(size) = tty::window_size(from) {
         let _ = tty::set_window_size(to, size);
     }
 }
 
 /// Whether there will be more.
-fn read_input(input: BorrowedFd<'_>, pending: &mut VecDeque<u8>) -> Result<bool> {
+pub(crate) fn read_input(input: BorrowedFd<'_>, pending: &mut VecDeque<u8>) -> Result<bool> {
     let mut buffer = [0; 4096];
     match nix::unistd::read(input, &mut buffer) {
         Ok(0) | Err(Errno::EIO) => Ok(false),
@@ -340,7 +340,7 @@ fn read_input(input: BorrowedFd<'_>, pending: &mut VecDeque<u8>) -> Result<bool>
     }
 }
 
-fn write_pending(master: &OwnedFd, pending: &mut VecDeque<u8>) {
+pub(crate) fn write_pending(master: &OwnedFd, pending: &mut VecDeque<u8>) {
     while !pending.is_empty() {
         let (front, _) = pending.as_slices();
         match nix::unistd::write(master, front) {
@@ -368,7 +368,7 @@ fn copy_output(master: &OwnedFd, output: BorrowedFd<'_>) -> bool {
     }
 }
 
-fn has_output(master: &OwnedFd) -> bool {
+pub(crate) fn has_output(master: &OwnedFd) -> bool {
     let mut fds = [PollFd::new(master.as_fd(), PollFlags::POLLIN)];
     poll(&mut fds, PollTimeout::ZERO).is_ok()
         && fds[0]
@@ -377,7 +377,7 @@ fn has_output(master: &OwnedFd) -> bool {
 }
 
 /// A caller who does not listen any more is no error of the command's.
-fn write_all(output: BorrowedFd<'_>, mut bytes: &[u8]) {
+pub(crate) fn write_all(output: BorrowedFd<'_>, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         match nix::unistd::write(output, bytes) {
             Ok(count) => bytes = &bytes[count..],
@@ -391,18 +391,18 @@ fn write_all(output: BorrowedFd<'_>, mut bytes: &[u8]) {
     }
 }
 
-fn wait(fds: &mut [PollFd<'_>]) -> Result<()> {
+pub(crate) fn wait(fds: &mut [PollFd<'_>]) -> Result<()> {
     match poll(fds, PollTimeout::NONE) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(errno) => Err(Error::os("wait", errno)),
     }
 }
 
-fn is_ready(fd: &PollFd<'_>) -> bool {
+pub(crate) fn is_ready(fd: &PollFd<'_>) -> bool {
     fd.revents().is_some_and(|events| !events.is_empty())
 }
 
-fn next_signal(signals: &mut SignalQueue) -> Result<Option<i32>> {
+pub(crate) fn next_signal(signals: &mut SignalQueue) -> Result<Option<i32>> {
     signals
         .take()
         .map_err(|error| Error::os("read signals", error))

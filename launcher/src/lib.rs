@@ -9,6 +9,7 @@ pub mod berthd;
 pub mod cli;
 pub mod commands;
 pub mod config_file;
+pub mod console;
 pub mod create;
 pub mod default_config;
 pub mod destroy;

@@ -12,6 +12,7 @@ use berth::cli::{self, Cli, Verb};
 use berth::commands::start::{Where, needs_launch, through_launch_socket};
 use berth::commands::stop::Stopped;
 use berth::commands::{autostart, cgroup, destroy, enable, info, list, start, stop};
+use berth::console;
 use berth::doctor;
 use berth::error::{Error, Result};
 use berth::exec;
@@ -45,6 +46,7 @@ fn run(cli: Cli) -> Result<u8> {
         Verb::Stop(options) => stop_verb(&place()?, options),
         Verb::Restart(options) => restart(&cli, &place()?, options),
         Verb::Attach(options) => exec::run(&place()?, &options.name, exec::Options::default()),
+        Verb::Console(options) => console_verb(&place()?, options),
         Verb::Exec(options) => exec_verb(&place()?, options),
         Verb::Ls(options) => list_verb(&place()?, options.json),
         Verb::Info(options) => info_verb(&place()?, options),
@@ -308,6 +310,20 @@ fn print_table<const N: usize>(rows: &[[String; N]]) -> Result<()> {
         out(line.trim_end())?;
     }
     Ok(())
+}
+
+fn console_verb(place: &Place, options: &cli::Console) -> Result<u8> {
+    if options.show_log {
+        console::show_log(place, &options.name)?;
+    }
+    if options.clear_log {
+        console::clear_log(place, &options.name)?;
+    }
+    if options.show_log || options.clear_log {
+        return Ok(exit::OK);
+    }
+    let told = |where_and_how: &str| tell(&format!("berth: {where_and_how}"));
+    console::attach(place, &options.name, options.tty, options.escape, told)
 }
 
 fn info_verb(place: &Place, options: &cli::Info) -> Result<u8> {

@@ -120,3 +120,35 @@ impl Drop for RawMode<'_> {
         let _ = termios::tcsetattr(self.terminal, SetArg::TCSADRAIN, &self.before);
     }
 }
+
+/// A terminal of one's own in raw mode, in which nothing typed is echoed or means a signal.
+/// Dropping it restores the former settings.
+#[derive(Debug)]
+pub struct HeldRawMode {
+    terminal: OwnedFd,
+    before: Termios,
+}
+
+impl HeldRawMode {
+    /// Switches the terminal to raw mode (cfmakeraw(3)).
+    pub fn enter(terminal: OwnedFd) -> io::Result<Self> {
+        let before = termios::tcgetattr(&terminal)?;
+        let mut raw = before.clone();
+        termios::cfmakeraw(&mut raw);
+        termios::tcsetattr(&terminal, SetArg::TCSANOW, &raw)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl AsFd for HeldRawMode {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.terminal.as_fd()
+    }
+}
+
+impl Drop for HeldRawMode {
+    fn drop(&mut self) {
+        // TCSANOW: a terminal that nobody reads would never drain.
+        let _ = termios::tcsetattr(&self.terminal, SetArg::TCSANOW, &self.before);
+    }
+}

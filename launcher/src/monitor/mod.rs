@@ -1,6 +1,7 @@
 //! A container's monitor: one small process that starts it, serves its commands, reaps it and
 //! clears up after it.
 
+mod console;
 pub mod enter;
 mod executed;
 pub mod log;

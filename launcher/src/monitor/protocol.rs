@@ -1,7 +1,9 @@
 //! What commands and a container's monitor tell each other over the monitor's socket.
 //!
 //! A connection carries one request. `Stop` and `Kill` are answered by `Ended` when the container
-//! and its remains are gone; `Exec` by `Started`, then `Exited`.
+//! and its remains are gone; `Exec` by `Started`, then `Exited`; `Console` by `Seated`, and the
+//! terminal is the client's until either end closes; `ConsoleLog` and `ClearConsoleLog` by
+//! `ConsoleLog`.
 
 use std::os::fd::OwnedFd;
 
@@ -32,6 +34,12 @@ pub enum Request {
     Exec(ExecRequest, Vec<OwnedFd>),
     /// For the command of this connection: a signal.
     Signal(i32),
+    /// A seat at `/dev/ttyN`, at the console (0), or at the first of them that is free.
+    Console(Option<u32>),
+    /// What the console printed last.
+    ConsoleLog,
+    /// Forgets that, and begins a new log file.
+    ClearConsoleLog,
 }
 
 /// The monitor's answer.
@@ -43,6 +51,10 @@ pub enum Answer {
     Started(Option<OwnedFd>),
     /// The command ended with this code, as a shell counts.
     Exited(u8),
+    /// The number of the terminal, and for what is typed and for its output a descriptor each.
+    Seated(u32, Vec<OwnedFd>),
+    /// A file with what the console printed last; `None` if the monitor does not keep it.
+    ConsoleLog(Option<OwnedFd>),
     /// It did not work: exit code and reason.
     Refused(u8, String),
 }
@@ -51,10 +63,15 @@ const STOP: u8 = 1;
 const KILL: u8 = 2;
 const EXEC: u8 = 3;
 const SIGNAL: u8 = 4;
+const CONSOLE: u8 = 5;
+const CONSOLE_LOG: u8 = 6;
+const CLEAR_CONSOLE_LOG: u8 = 7;
 const ENDED: u8 = 16;
 const STARTED: u8 = 17;
 const EXITED: u8 = 18;
 const REFUSED: u8 = 19;
+const SEATED: u8 = 20;
+const KEPT_LOG: u8 = 21;
 
 impl Request {
     /// The frame; descriptors go beside it.
@@ -63,6 +80,12 @@ impl Request {
             Self::Stop => Frame::new(STOP, Vec::new()),
             Self::Kill => Frame::new(KILL, Vec::new()),
             Self::Signal(number) => Frame::new(SIGNAL, vec![number.to_le_bytes().to_vec()]),
+            Self::Console(number) => {
+                let number = number.iter().map(|number| number.to_le_bytes().to_vec());
+                Frame::new(CONSOLE, number.collect())
+            }
+            Self::ConsoleLog => Frame::new(CONSOLE_LOG, Vec::new()),
+            Self::ClearConsoleLog => Frame::new(CLEAR_CONSOLE_LOG, Vec::new()),
             Self::Exec(request, _) => {
                 let count = (request.argv.len() as u32).to_le_bytes().to_vec();
                 let mut fields = vec![vec![u8::from(request.terminal)], request.cwd.clone(), count];
@@ -82,6 +105,12 @@ impl Request {
                 let number = i32::from_le_bytes(frame.fields.first()?.as_slice().try_into().ok()?);
                 Some(Self::Signal(number))
             }
+            CONSOLE => Some(Self::Console(match frame.fields.first() {
+                None => None,
+                Some(number) => Some(u32::from_le_bytes(number.as_slice().try_into().ok()?)),
+            })),
+            CONSOLE_LOG => Some(Self::ConsoleLog),
+            CLEAR_CONSOLE_LOG => Some(Self::ClearConsoleLog),
             EXEC => {
                 let mut fields = frame.fields.into_iter();
                 let terminal = fields.next()? == [1];
@@ -113,6 +142,8 @@ impl Answer {
         match self {
             Self::Ended => Frame::new(ENDED, Vec::new()),
             Self::Started(_) => Frame::new(STARTED, Vec::new()),
+            Self::Seated(number, _) => Frame::new(SEATED, vec![number.to_le_bytes().to_vec()]),
+            Self::ConsoleLog(_) => Frame::new(KEPT_LOG, Vec::new()),
             Self::Exited(code) => Frame::new(EXITED, vec![vec![*code]]),
             Self::Refused(code, why) => {
                 Frame::new(REFUSED, vec![vec![*code], why.as_bytes().to_vec()])
@@ -132,6 +163,11 @@ impl Answer {
         match frame.kind {
             ENDED => Some(Self::Ended),
             STARTED => Some(Self::Started(fds.into_iter().next())),
+            SEATED => {
+                let number = frame.fields.first()?.as_slice().try_into().ok()?;
+                Some(Self::Seated(u32::from_le_bytes(number), fds))
+            }
+            KEPT_LOG => Some(Self::ConsoleLog(fds.into_iter().next())),
             EXITED => Some(Self::Exited(code()?)),
             REFUSED => {
                 let why = String::from_utf8_lossy(frame.fields.get(1)?).into_owned();

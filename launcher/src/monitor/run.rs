@@ -1,7 +1,7 @@
 //! One container's life under its monitor.
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use berth_container_config::IdMapping;
 use berth_kernel::process::{self, Child, Exit, PidFd};
@@ -12,10 +12,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::sys::signal::Signal;
 
+use super::console::{self, Seating, Terminals};
 use super::protocol::{Answer, Request};
 use super::session::{Client, Session};
 use super::{executed, log, settings};
-use crate::error::{Error, Result};
+use crate::error::{Error, Plain, Result};
 use crate::mapped::{Mapping, explain_no_user_namespace};
 use crate::start::cgroup::ContainerCgroup;
 use crate::start::plan::StartPlan;
@@ -42,7 +43,7 @@ pub struct Run<'a> {
     namespace: Option<File>,
     /// What is held of this life's interfaces.
     outside: nic::Outside,
-    terminals: Vec<Terminal>,
+    terminals: Terminals,
     clients: Vec<Client>,
     sessions: Vec<Session>,
     /// Connections that wait for the container's end.
@@ -51,19 +52,12 @@ pub struct Run<'a> {
     stopping: bool,
 }
 
-/// Both ends of a terminal of the container. The slave is only held: without anybody who has it
-/// open, the master would be ready, and have nothing to say, all the time.
-struct Terminal {
-    master: OwnedFd,
-    _slave: OwnedFd,
-}
-
 /// What the monitor waits for, in the order of the poll set.
 enum Source {
     Init,
     Listener,
     Signals,
-    Terminal(usize),
+    Terminal(console::Source),
     Client(usize),
     Waiting(usize),
     Session(usize),
@@ -88,7 +82,7 @@ impl<'a> Run<'a> {
             init: None,
             namespace: None,
             outside: nic::Outside::default(),
-            terminals: Vec::new(),
+            terminals: Terminals::default(),
             clients: Vec::new(),
             sessions: Vec::new(),
             waiting: Vec::new(),
@@ -106,13 +100,14 @@ impl<'a> Run<'a> {
                 let _ = init.pidfd.wait();
             }
             self.undo_nics();
-            self.terminals.clear();
+            self.terminals.end_life();
         }
         result
     }
 
     fn try_start(&mut self) -> Result<()> {
         let plan = self.plan;
+        self.terminals.open(&plan.console)?;
         overlay::prepare(plan)?;
         let (ours, theirs) =
             Connection::pair().map_err(|error| Error::os("make a socket pair", error))?;
@@ -203,15 +198,7 @@ impl<'a> Run<'a> {
         let mut ready = false;
         loop {
             match sync::from_child(child).map_err(Error::other)? {
-                Some(sync::FromChild::Terminals(ends)) => {
-                    let mut ends = ends.into_iter();
-                    while let (Some(master), Some(slave)) = (ends.next(), ends.next()) {
-                        self.terminals.push(Terminal {
-                            master,
-                            _slave: slave,
-                        });
-                    }
-                }
+                Some(sync::FromChild::Terminals(ends)) => self.terminals.add(ends),
                 Some(sync::FromChild::Ready) => ready = true,
                 Some(sync::FromChild::Failed(why)) => return Err(Error::other(why)),
                 None if ready => {
@@ -313,7 +300,7 @@ impl<'a> Run<'a> {
                         self.stop();
                     }
                 }
-                Source::Terminal(index) => drain(self.terminals[index].master.as_fd()),
+                Source::Terminal(source) => self.terminals.serve(source),
                 Source::Client(index) => self.clients[index].readable = true,
                 Source::Waiting(index) => gone_waiting.push(index),
                 Source::Session(index) => {
@@ -345,8 +332,8 @@ impl<'a> Run<'a> {
         }
         watch(Source::Listener, self.listener);
         watch(Source::Signals, signals.as_fd());
-        for (index, terminal) in self.terminals.iter().enumerate() {
-            watch(Source::Terminal(index), terminal.master.as_fd());
+        for (source, fd) in self.terminals.sources() {
+            watch(Source::Terminal(source), fd);
         }
         for (index, client) in self.clients.iter().enumerate() {
             watch(Source::Client(index), client.connection.as_fd());
@@ -453,7 +440,46 @@ impl<'a> Run<'a> {
                     Err((connection, error)) => refuse(&connection, &error.to_string()),
                 }
             }
+            Request::Console(wanted) => self.seat(wanted, connection),
+            Request::ConsoleLog => self.send_console_log(&connection),
+            Request::ClearConsoleLog => {
+                let answer = match self.terminals.clear_log() {
+                    Ok(()) => Answer::ConsoleLog(None),
+                    Err(error) => Answer::Refused(
+                        berth_common::exit::FAILED,
+                        format!("cannot begin a new log of the console: {}", Plain(&error)),
+                    ),
+                };
+                let _ = connection.send(&answer.frame(), &[]);
+            }
             Request::Signal(_) => refuse(&connection, "no command runs on this connection"),
+        }
+    }
+
+    fn seat(&mut self, wanted: Option<u32>, connection: Connection) {
+        match self.terminals.seat(wanted, connection) {
+            Seating::Refused(connection, why) => {
+                let answer = Answer::Refused(berth_common::exit::FAILED, why);
+                let _ = connection.send(&answer.frame(), &[]);
+            }
+            Seating::Seated(seat, client) => {
+                let answer = Answer::Seated(seat.number, Vec::new());
+                // One who is gone is noticed at the next turn.
+                let _ = client.send(&answer.frame(), &[seat.master, seat.output.as_fd()]);
+            }
+        }
+    }
+
+    fn send_console_log(&self, connection: &Connection) {
+        match self.terminals.copy_of_ring() {
+            Ok(copy) => {
+                let fds: Vec<BorrowedFd<'_>> = copy.iter().map(AsFd::as_fd).collect();
+                let _ = connection.send(&Answer::ConsoleLog(None).frame(), &fds);
+            }
+            Err(error) => refuse(
+                connection,
+                &format!("cannot copy the console's output: {}", Plain(&error)),
+            ),
         }
     }
 
@@ -505,7 +531,7 @@ impl<'a> Run<'a> {
     }
 
     fn clear_between_lives(&mut self) {
-        self.terminals.clear();
+        self.terminals.end_life();
         self.end_sessions();
         self.record.state = State::Starting;
         self.record.init = None;
@@ -538,6 +564,7 @@ impl<'a> Run<'a> {
 
     /// Removes what is left. Returns the connections that wait for that.
     pub fn finish(mut self) -> Vec<Connection> {
+        self.terminals.end_life();
         self.end_sessions();
         self.undo_nics();
         self.clear_cgroup();
@@ -606,12 +633,6 @@ fn failure_told(child: &Connection) -> Option<Error> {
         Ok(Some(sync::FromChild::Failed(why))) => Some(Error::other(why)),
         _ => None,
     }
-}
-
-/// Reads what a terminal printed, so that its writer never waits for a reader.
-fn drain(terminal: BorrowedFd<'_>) {
-    let mut buffer = [0; 4096];
-    let _ = nix::unistd::read(terminal, &mut buffer);
 }
 
 /// In a pid namespace reboot(2) ends init by SIGHUP for a restart, by SIGINT for a halt.

@@ -1,5 +1,6 @@
 //! What a start is going to do, decided and checked before anything is made.
 
+mod console;
 mod init;
 mod net;
 mod root;
@@ -16,6 +17,7 @@ use berth_kernel::mount::{Attributes, Propagation};
 use nix::sched::CloneFlags;
 
 use super::confinement::Confinement;
+pub use console::{ConsolePlan, LogFilePlan, PeerPlan};
 pub use net::{LinkPlan, NetPlan, Scripts, StackedPlan, VethPlan, Way};
 pub use root::{IdmapFrom, RootPlan, RootSource};
 
@@ -138,6 +140,8 @@ pub struct StartPlan {
     pub autodev: bool,
     /// The most that it takes, in bytes.
     pub autodev_size: u32,
+    /// Its console.
+    pub console: ConsolePlan,
     /// How many terminals its devpts gives.
     pub pty_max: u32,
     /// How many `/dev/ttyN` it has.

@@ -15,4 +15,5 @@ mod own_cgroup;
 mod process;
 mod seccomp;
 mod security;
+mod terminals;
 mod world;

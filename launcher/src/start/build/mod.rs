@@ -2,6 +2,7 @@
 //! anything is made.
 
 mod confinement;
+mod console;
 mod init;
 mod mount;
 mod net;
@@ -63,6 +64,7 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         warnings: network.warnings,
         limits: limits(config)?,
         mounts: mount::mounts(config, &dir)?,
+        console: console::console(config, &root)?,
         root,
         rootfs,
         proc: match auto.proc {
@@ -87,7 +89,7 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
             Some(size) => size,
         },
         pty_max: config.pty_max.as_ref().map_or(1024, |most| most.value),
-        tty_max: config.tty_max.as_ref().map_or(0, |most| most.value),
+        tty_max: console::terminals(config)?,
         tty_dir: config.tty_dir.as_ref().map(|dir| dir.value.clone()),
         personality: config.arch.as_ref().map(|arch| arch.value.personality),
         confinement,

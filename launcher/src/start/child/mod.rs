@@ -15,6 +15,7 @@ mod init;
 mod own_cgroup;
 mod root;
 mod system;
+mod terminals;
 
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
@@ -92,7 +93,7 @@ fn set_up(
     let root = root.as_fd();
     system::mount_proc(plan, root)?;
     system::mount_sys(plan, root, held.host_sys.as_ref())?;
-    let terminals = dev::mount_dev(plan, root, &held.devices)?;
+    dev::mount_dev(plan, root, &held.devices)?;
     for (entry, bind) in plan.mounts.iter().zip(held.binds) {
         let bind = match entry.idmap {
             Some(_) => mounts.pop_front().flatten(),
@@ -100,10 +101,11 @@ fn set_up(
         };
         entries::mount_entry(entry, bind, root)?;
     }
+    let terminals = terminals::mount_terminals(plan, root)?;
     mount::pivot_into(root).map_err(because("make the root directory the root"))?;
 
     confine(plan, requests)?;
-    dev::open_console(terminals, monitor)?;
+    terminals::open_console(terminals, monitor)?;
     nix::unistd::chdir(&plan.cwd)
         .map_err(|errno| because_of("change to directory", &plan.cwd)(errno.into()))?;
     init::become_user(&plan.process)?;
