@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use berth_test_private_host::{BASE, Host};
+use berth_test_private_host::{BASE, Host, SUBID, SUBIDS};
 
 /// The container without a NIC, and the one with one.
 pub const CONTAINERS: [&str; 2] = ["plain", "nic"];
@@ -56,6 +56,15 @@ impl Build {
     }
 }
 
+/// How a container is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Its init is asked, and ends at once.
+    Ordered,
+    /// Without asking.
+    Killed,
+}
+
 /// One way to start a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contender {
@@ -69,10 +78,12 @@ pub enum Contender {
     Crun,
     /// `bwrap --unshare-all`.
     Bwrap,
+    /// `systemd-nspawn` on the same root directory, which only root can call.
+    Nspawn,
 }
 
 /// In the order of the table.
-pub const ALL: [Contender; 9] = [
+pub const ALL: [Contender; 10] = [
     Contender::Bwrap,
     Contender::Berth(Build::Measured, CONTAINERS[0]),
     Contender::Berth(Build::Against, CONTAINERS[0]),
@@ -82,6 +93,7 @@ pub const ALL: [Contender; 9] = [
     Contender::LxcExecute,
     Contender::LxcStart(CONTAINERS[0]),
     Contender::LxcStart(CONTAINERS[1]),
+    Contender::Nspawn,
 ];
 
 impl Contender {
@@ -102,6 +114,7 @@ impl Contender {
             Self::LxcExecute => "lxc-execute".to_owned(),
             Self::Crun => "crun run".to_owned(),
             Self::Bwrap => "bwrap --unshare-all".to_owned(),
+            Self::Nspawn => "systemd-nspawn".to_owned(),
         }
     }
 
@@ -109,6 +122,7 @@ impl Contender {
     pub fn possible(self) -> &'static [By] {
         match self {
             Self::Berth(..) => &[By::User],
+            Self::Nspawn => &[By::Root],
             _ => &[By::User, By::Root],
         }
     }
@@ -121,6 +135,7 @@ impl Contender {
             Self::LxcExecute => Some(("lxc-execute", "lxc")),
             Self::Crun => Some(("crun", "crun")),
             Self::Bwrap => Some(("bwrap", "bubblewrap")),
+            Self::Nspawn => Some(("systemd-nspawn", "systemd-container")),
         }
     }
 
@@ -146,6 +161,17 @@ impl Contender {
                 command.args(["--unshare-all", "--bind"]).arg(rootfs);
                 command.args(["/", "--proc", "/proc", "--dev", "/dev", PAYLOAD]);
             }
+            Self::Nspawn => {
+                // No service manager answers on this host; nobody is to be told of the container.
+                command.args([
+                    "--quiet",
+                    "--register=no",
+                    "--keep-unit",
+                    "--private-network",
+                ]);
+                command.arg(format!("--private-users={SUBID}:{SUBIDS}"));
+                command.arg("--directory").arg(rootfs).arg(PAYLOAD);
+            }
         }
         command
     }
@@ -167,28 +193,35 @@ impl Contender {
         }
     }
 
-    /// Kills that container and waits for its end.
-    pub fn stop(self, host: &Host, by: By) -> Option<Command> {
+    /// Ends that container and waits until nothing of it is left.
+    pub fn stop(self, host: &Host, by: By, how: Stop) -> Option<Command> {
         match self {
             Self::Berth(_, container) => {
                 let mut command = self.command(host, by, "berth");
-                command.args(["stop", "-k", container]);
+                command.arg("stop");
+                if how == Stop::Killed {
+                    command.arg("-k");
+                }
+                command.arg(container);
                 Some(command)
             }
             Self::LxcStart(container) => {
                 let mut command = self.command(host, by, "lxc-stop");
-                lxc(&mut command, host, container).arg("--kill");
+                lxc(&mut command, host, container);
+                if how == Stop::Killed {
+                    command.arg("--kill");
+                }
                 Some(command)
             }
             _ => None,
         }
     }
 
-    /// The names of [`Self::exec`] and [`Self::stop`] in the table.
-    pub fn verbs(self) -> Option<[&'static str; 2]> {
+    /// The names of [`Self::exec`] and both ways of [`Self::stop`] in the table.
+    pub fn verbs(self) -> Option<[&'static str; 3]> {
         match self {
-            Self::Berth(..) => Some(["berth exec … true", "berth stop -k"]),
-            Self::LxcStart(_) => Some(["lxc-attach … true", "lxc-stop -k"]),
+            Self::Berth(..) => Some(["berth exec … true", "berth stop", "berth stop -k"]),
+            Self::LxcStart(_) => Some(["lxc-attach … true", "lxc-stop", "lxc-stop -k"]),
             _ => None,
         }
     }

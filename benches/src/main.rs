@@ -4,7 +4,9 @@
 mod binaries;
 mod contender;
 mod idle;
+mod many;
 mod oci;
+mod plot;
 mod report;
 mod sample;
 mod start;
@@ -31,6 +33,25 @@ struct Cli {
 enum What {
     /// How long a container takes from the command to its first program.
     Start(Options),
+    /// What the last of many running containers takes, and how much memory their monitors have.
+    Many(Many),
+}
+
+/// How many to measure.
+#[derive(clap::Args, Clone, Debug)]
+struct Many {
+    /// How many containers run at last.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    containers: u32,
+    /// Samples of the first and of the last.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(3..=1000))]
+    samples: u32,
+    /// How long the machine rests before each sample, in milliseconds.
+    #[arg(long, default_value_t = 150)]
+    idle_ms: u64,
+    /// The directory of the programs `berth` and `berth-usernic`.
+    #[arg(long)]
+    bin_dir: Option<PathBuf>,
 }
 
 /// How to measure.
@@ -50,6 +71,9 @@ struct Options {
     /// Also writes everything measured to this file, times in milliseconds.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Also draws the times until the payload runs into this file, as SVG.
+    #[arg(long)]
+    plot: Option<PathBuf>,
     /// The directory of the programs `berth` and `berth-usernic`; without it those next to this
     /// program, built before if Cargo runs it.
     #[arg(long)]
@@ -69,10 +93,11 @@ impl Options {
 }
 
 fn main() -> ExitCode {
-    let Cli {
-        what: What::Start(options),
-    } = Cli::parse();
-    match start::run(&options) {
+    let measured = match Cli::parse().what {
+        What::Start(options) => start::run(&options),
+        What::Many(options) => many::run(&options),
+    };
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("berth-benches: {error:#}");

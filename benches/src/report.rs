@@ -24,6 +24,10 @@ pub struct Entry {
     pub exec: Samples,
     /// The end of a killed container.
     pub stop: Samples,
+    /// The end of one whose init ends when it is asked.
+    pub ordered: Samples,
+    /// Until the payload ran, without a rest before.
+    pub hot: Samples,
     /// Samples for which the machine did not come to rest.
     pub busy: u32,
 }
@@ -37,6 +41,8 @@ impl Entry {
             command: Samples::default(),
             exec: Samples::default(),
             stop: Samples::default(),
+            ordered: Samples::default(),
+            hot: Samples::default(),
             busy: 0,
         }
     }
@@ -98,6 +104,12 @@ impl Report {
                 reference,
             ));
         }
+        let reference = self.median_of_reference(|entry| &entry.hot);
+        text.push_str(&head("\nuntil the payload runs, hot", "× bwrap"));
+        for entry in &self.entries {
+            let name = entry.contender.name();
+            text.push_str(&row(&name, entry, &entry.hot, reference));
+        }
         let reference = self.median_of_reference(|entry| &entry.command);
         text.push_str(&head("\nuntil the command returns", "× bwrap"));
         for entry in &self.entries {
@@ -110,12 +122,13 @@ impl Report {
         }
         text.push_str(&head("\nin a running container", ""));
         for entry in &self.entries {
-            let Some([exec, stop]) = entry.contender.verbs() else {
+            let Some(verbs) = entry.contender.verbs() else {
                 continue;
             };
             let of = entry.contender.name();
-            text.push_str(&row(&format!("{exec} ({of})"), entry, &entry.exec, None));
-            text.push_str(&row(&format!("{stop} ({of})"), entry, &entry.stop, None));
+            for (verb, samples) in verbs.iter().zip([&entry.exec, &entry.ordered, &entry.stop]) {
+                text.push_str(&row(&format!("{verb} ({of})"), entry, samples, None));
+            }
         }
         for absent in &self.absent {
             // Writing to a string cannot fail.
@@ -153,6 +166,8 @@ impl Report {
                     "command": series(&entry.command),
                     "exec": series(&entry.exec),
                     "stop": series(&entry.stop),
+                    "ordered": series(&entry.ordered),
+                    "hot": series(&entry.hot),
                 })
             })
             .collect();
@@ -196,7 +211,7 @@ fn row(name: &str, entry: &Entry, samples: &Samples, reference: Option<f64>) -> 
     )
 }
 
-fn machine() -> String {
+pub fn machine() -> String {
     let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
     let kernel = read("/proc/sys/kernel/osrelease");
     let load = read("/proc/loadavg");
@@ -209,7 +224,7 @@ fn machine() -> String {
 }
 
 fn versions() -> Vec<String> {
-    ["bwrap", "crun", "lxc-start"]
+    ["bwrap", "crun", "lxc-start", "systemd-nspawn"]
         .iter()
         .filter_map(|program| {
             let output = Command::new(program).arg("--version").output().ok()?;

@@ -8,10 +8,10 @@ use anyhow::{Context, Result, bail, ensure};
 use berth_test_private_host::{self as host, Host, SUBID, Setup};
 use nix::sys::stat::Mode;
 
-use crate::contender::{self, ALL, Build, By, CONTAINERS, Contender, PAYLOAD};
+use crate::contender::{self, ALL, Build, By, CONTAINERS, Contender, PAYLOAD, Stop};
 use crate::report::{Absent, Entry, Report};
 use crate::sample::{self, Mark};
-use crate::{Options, binaries, idle, oci};
+use crate::{Options, binaries, idle, oci, plot};
 
 const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/mark"));
 
@@ -22,12 +22,8 @@ pub fn run(options: &Options) -> Result<()> {
         builds.push((Build::Against, binaries::find(Some(dir))?));
     }
     // Opened out here: inside, its directory may look different.
-    let json = match &options.json {
-        None => None,
-        Some(path) => {
-            Some(File::create(path).with_context(|| format!("cannot make {}", path.display()))?)
-        }
-    };
+    let json = options.json.as_deref().map(create).transpose()?;
+    let plot = options.plot.as_deref().map(create).transpose()?;
     let setup = Setup {
         programs: builds
             .into_iter()
@@ -35,9 +31,17 @@ pub fn run(options: &Options) -> Result<()> {
             .collect(),
         // LXC and crun walk to the root directory as the container's root, so others may enter.
         home_mode: 0o755,
+        ..Setup::of_programs("")
     };
     let code = host::within(&setup, |host| {
-        match measure(host, options).and_then(|report| report.tell(json.as_ref())) {
+        let told = measure(host, options).and_then(|report| {
+            report.tell(json.as_ref())?;
+            match &plot {
+                None => Ok(()),
+                Some(file) => plot::write(&report, file),
+            }
+        });
+        match told {
             Ok(()) => 0,
             Err(error) => {
                 eprintln!("berth-benches: {error:#}");
@@ -49,6 +53,10 @@ pub fn run(options: &Options) -> Result<()> {
         bail!("nothing was measured");
     }
     Ok(())
+}
+
+fn create(path: &Path) -> Result<File> {
+    File::create(path).with_context(|| format!("cannot make {}", path.display()))
 }
 
 fn measure(host: &Host, options: &Options) -> Result<Report> {
@@ -90,7 +98,7 @@ fn is_wanted(contender: Contender, options: &Options) -> bool {
 }
 
 /// The containers and crun's bundle, all with one root directory. Returns that.
-fn furnish(host: &Host) -> Result<PathBuf> {
+pub fn furnish(host: &Host) -> Result<PathBuf> {
     let [plain, nic] = CONTAINERS;
     let said = host.home().join("said");
     let mut create = host.as_user(Build::Measured.dir().join("berth"));
@@ -103,7 +111,9 @@ fn furnish(host: &Host) -> Result<PathBuf> {
         text.contains("lxc.net.0.type"),
         "berth create wrote no NIC although the quota file grants one"
     );
-    let with_init = |text: &str| format!("{text}\nlxc.init.cmd = {PAYLOAD} stay\n");
+    // Asked to stop, the payload ends at once, so that a stop's time is what ends it.
+    let with_init =
+        |text: &str| format!("{text}\nlxc.init.cmd = {PAYLOAD} stay\nlxc.signal.halt = SIGKILL\n");
     fs::write(&config, with_init(&text))?;
 
     let other = dir.join(plain);
@@ -173,7 +183,7 @@ impl Stage<'_> {
                 Some(&self.mark),
                 &self.said,
             );
-            let ended = match contender.stop(self.host, by) {
+            let ended = match contender.stop(self.host, by, Stop::Killed) {
                 Some(mut stop) => sample::run(&mut stop, &self.said),
                 None => Ok(()),
             };
@@ -197,10 +207,19 @@ impl Stage<'_> {
             let times = sample::time(&mut exec, None, &self.said)?;
             entry.exec.push(times.command);
         }
-        if let Some(mut stop) = contender.stop(self.host, by) {
+        if let Some(mut stop) = contender.stop(self.host, by, Stop::Killed) {
             self.rest(entry)?;
             let times = sample::time(&mut stop, None, &self.said)?;
             entry.stop.push(times.command);
+        }
+        // At once again: what waits for something of the kernel's is not seen here.
+        let mut start = contender.start(self.host, by, &self.rootfs);
+        let times = sample::time(&mut start, Some(&self.mark), &self.said)?;
+        entry.hot.push(times.payload.context("no payload ran")?);
+        if let Some(mut stop) = contender.stop(self.host, by, Stop::Ordered) {
+            self.rest(entry)?;
+            let times = sample::time(&mut stop, None, &self.said)?;
+            entry.ordered.push(times.command);
         }
         Ok(())
     }

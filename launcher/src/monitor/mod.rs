@@ -40,9 +40,9 @@ pub fn start(plan: &StartPlan, runtime: &Runtime, base: Option<&Base>) -> Result
             None => None,
             Some(limit) => {
                 return Err(Error::other(format!(
-                    "lxc.cgroup2.{} cannot be obeyed: no control group of yours reaches here (log \
-                     in again)",
-                    limit.file()
+                    "lxc.cgroup2.{} cannot be obeyed: {}",
+                    limit.file(),
+                    crate::start::cgroup::why_none()
                 )));
             }
         },

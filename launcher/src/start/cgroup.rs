@@ -162,6 +162,24 @@ impl ContainerCgroup {
     }
 }
 
+/// Why the caller can have no cgroup for a container, and what would be right.
+pub fn why_none() -> &'static str {
+    if Hierarchy::detect().is_err() {
+        return "this host has no cgroup v2 hierarchy (an administrator makes one with: mount -t \
+                cgroup2 cgroup2 /sys/fs/cgroup); without the line the container starts unlimited";
+    }
+    match berth_kernel::cred::effective_uid().is_root() {
+        true => {
+            "the control group that this runs in is not delegated (as by: systemd-run --scope -p \
+             Delegate=yes); without the line the container starts unlimited"
+        }
+        false => {
+            "no control group of yours reaches here (log in again, or ask an administrator for \
+             Berth's PAM module); without the line the container starts unlimited"
+        }
+    }
+}
+
 /// Ends whatever is left in the cgroup at `path` and removes it; both are from a state file, as are
 /// the container's ids.
 pub fn remove_remains(path: &str, ids: &[IdMapping]) -> Result<()> {

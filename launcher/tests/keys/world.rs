@@ -20,11 +20,17 @@ pub enum Owner {
 
 /// Runs the body on a host of its own. A panic in it is the test's.
 pub fn on_host(body: impl FnOnce(&Host)) {
+    on_host_with(|_| {}, body);
+}
+
+/// The same on one that lacks something.
+pub fn on_host_with(change: impl FnOnce(&mut Setup), body: impl FnOnce(&Host)) {
     if ran_alone() {
         return;
     }
     let berth = PathBuf::from(env!("CARGO_BIN_EXE_berth"));
-    let setup = Setup::of_programs(berth.parent().unwrap());
+    let mut setup = Setup::of_programs(berth.parent().unwrap());
+    change(&mut setup);
     let child = process::fork(|| {
         let code = private_host::within(&setup, |host| {
             body(host);

@@ -50,6 +50,24 @@ pub struct Setup {
     pub programs: Vec<(PathBuf, PathBuf)>,
     /// The mode of the user's home.
     pub home_mode: u32,
+    /// What there is of control groups.
+    pub cgroups: Cgroups,
+    /// Whether there is [`BRIDGE`].
+    pub bridge: bool,
+}
+
+/// What a host has of control groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cgroups {
+    /// The user sits in the leaf of a delegated one with all controllers.
+    #[default]
+    Delegated,
+    /// The same beside version 1, which has the controllers.
+    Hybrid,
+    /// Version 2, of which nothing is the user's.
+    NotDelegated,
+    /// None at all.
+    None,
 }
 
 impl Setup {
@@ -58,6 +76,8 @@ impl Setup {
         Self {
             programs: vec![(dir.into(), "/run/berth-test/bin".into())],
             home_mode: 0o700,
+            cgroups: Cgroups::default(),
+            bridge: true,
         }
     }
 }
@@ -235,7 +255,7 @@ fn furnish(scratch: &Path, setup: &Setup) -> Result<Host> {
     for (kind, at) in [("proc", "/proc"), ("sysfs", "/sys")] {
         new_mount(kind, Path::new(at), "")?;
     }
-    new_mount("cgroup2", Path::new("/sys/fs/cgroup"), "")?;
+    mount_cgroups(setup.cgroups)?;
     let over = scratch.join("over");
     fs::create_dir(&over)?;
     new_mount("tmpfs", &over, "mode=0755")?;
@@ -253,8 +273,8 @@ fn furnish(scratch: &Path, setup: &Setup) -> Result<Host> {
         install(from, to)?;
     }
     install_snippets()?;
-    delegate()?;
-    make_bridge()?;
+    delegate(setup.cgroups)?;
+    make_bridge(setup.bridge)?;
     let system = "/usr/bin:/bin:/usr/sbin:/sbin";
     let programs = setup.programs.first().map(|(_, at)| at.as_path());
     Ok(Host {
@@ -354,28 +374,53 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The caller and all that come after it sit in the leaf of the user's delegated cgroup.
-fn delegate() -> Result<()> {
+fn mount_cgroups(cgroups: Cgroups) -> Result<()> {
+    let top = Path::new("/sys/fs/cgroup");
+    match cgroups {
+        Cgroups::Delegated | Cgroups::NotDelegated => new_mount("cgroup2", top, ""),
+        Cgroups::Hybrid => {
+            new_mount("tmpfs", top, "mode=0755")?;
+            let unified = top.join("unified");
+            fs::create_dir(&unified)?;
+            new_mount("cgroup2", &unified, "")
+        }
+        Cgroups::None => new_mount("tmpfs", top, "mode=0755"),
+    }
+}
+
+/// The caller and all that come after it sit in the leaf of the user's delegated cgroup, if there
+/// is to be one.
+fn delegate(cgroups: Cgroups) -> Result<()> {
+    let mount_point = match cgroups {
+        Cgroups::Delegated => "/sys/fs/cgroup",
+        Cgroups::Hybrid => "/sys/fs/cgroup/unified",
+        Cgroups::NotDelegated | Cgroups::None => return Ok(()),
+    };
     let user = (
         Uid::new(ID).context("the uid is invalid")?,
         Gid::new(ID).context("the gid is invalid")?,
     );
-    let top = Hierarchy::at("/sys/fs/cgroup")?.open(&CgroupPath::root())?;
+    let top = Hierarchy::at(mount_point)?.open(&CgroupPath::root())?;
     let base = top.make_child(BASE)?;
     let leaf = base.make_child(cgroup::LEAF)?;
     leaf.move_self()?;
-    for dir in [&top, &base] {
-        dir.enable_available_controllers()?;
+    if cgroups == Cgroups::Delegated {
+        for dir in [&top, &base] {
+            dir.enable_available_controllers()?;
+        }
     }
     base.delegate_to(user.0, user.1)?;
     leaf.delegate_to(user.0, user.1)?;
     Ok(())
 }
 
-fn make_bridge() -> Result<()> {
+fn make_bridge(bridge: bool) -> Result<()> {
     let mut socket = Socket::open()?;
     let lo = socket.link(&"lo".parse()?)?;
     socket.change_link(lo.index, &LinkChange::new().up(true))?;
+    if !bridge {
+        return Ok(());
+    }
     let name = BRIDGE.parse()?;
     socket.create_bridge(&Bridge {
         name: &name,
