@@ -11,8 +11,8 @@ pub use process::Process;
 
 use crate::position::Positioned;
 use crate::value::{
-    Arch, Capability, CgroupSetting, EnvironmentEntry, IdMapping, LogLevel, MountAuto, MountEntry,
-    Signal,
+    Arch, Capability, CgroupSetting, DeviceRule, EnvironmentEntry, IdMapping, LogLevel, MountAuto,
+    MountEntry, Signal,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,8 @@ pub struct Config {
     pub nets: BTreeMap<u32, Net>,
     /// `lxc.cgroup2.…`, in the order in which they are to be written
     pub cgroup: Vec<Positioned<CgroupSetting>>,
+    /// `lxc.cgroup2.devices.…`, in the order in which they were written; a later one wins
+    pub devices: Vec<Positioned<DeviceRule>>,
     /// `lxc.mount.entry`, in the order in which they are to be mounted
     pub mounts: Vec<Positioned<MountEntry>>,
     /// `lxc.mount.fstab`: a file of mounts, which come before those of `mounts`

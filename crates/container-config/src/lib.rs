@@ -39,8 +39,9 @@ pub use suggest::distance;
 pub use survey::{Assignment, Survey, survey};
 pub use value::{
     AppArmorProfile, Arch, Capability, CgroupMount, CgroupMountMode, CgroupSetting, CreateTarget,
-    EnvironmentEntry, Gateway, IdKind, IdMapping, Ipv4Address, Ipv6Address, LogLevel, MacTemplate,
-    MountAuto, MountEntry, MountOptions, NamespaceKind, Namespaces, NetType, Personality, ProcFile,
-    ProcMode, Propagation, PropagationKind, ResourceLimit, Share, ShareWith, Signal, SysMode,
-    Sysctl, SysctlScope, TimeOffset,
+    DeviceAccess, DeviceKind, DeviceRule, EnvironmentEntry, Gateway, IdKind, IdMapping,
+    Ipv4Address, Ipv6Address, LogLevel, MacTemplate, MountAuto, MountEntry, MountOptions,
+    NamespaceKind, Namespaces, NetType, Personality, ProcFile, ProcMode, Propagation,
+    PropagationKind, ResourceLimit, Share, ShareWith, Signal, SysMode, Sysctl, SysctlScope,
+    TimeOffset,
 };

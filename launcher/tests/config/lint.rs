@@ -43,7 +43,7 @@ fn everything_wrong_and_suspicious_is_named_with_file_line_and_key() {
              lxc.rootfs.path = dir:/nowhere\n\
              lxc.net.0.type = veth\n\
              lxc.net.0.link = foreignbr0\n\
-             lxc.net.0.mtu = 1400"
+             lxc.net.0.veth.pair = mine"
         ));
         let said = container.ok(&["config", "lint", "web"]);
         let expected = [
@@ -65,7 +65,7 @@ fn everything_wrong_and_suspicious_is_named_with_file_line_and_key() {
             ),
             (
                 12,
-                "lxc.net.0.mtu: an ordinary user's interface has its bridge's",
+                "lxc.net.0.veth.pair: an ordinary user's interface is named by the helper",
             ),
         ];
         for (line, told) in expected {

@@ -3,6 +3,7 @@
 //! The table of keys names these tests. They run on private hosts in namespaces, which takes root.
 
 mod bare_hosts;
+mod devices;
 mod files;
 mod hostile;
 mod include;

@@ -21,8 +21,7 @@ const CORE_SETTINGS: [&str; 3] = [
     "cgroup.pressure",
 ];
 
-/// Checks a control group file's name. `devices.…` is no file of version 2 and passes here, so
-/// that it can be cleared.
+/// Checks a control group file's name.
 pub fn cgroup_file(name: &str) -> Result<(), Refusal> {
     let refuse = |why: &str| Err(Refusal::Other(format!("“{}” {why}", printable(name))));
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
@@ -36,7 +35,7 @@ pub fn cgroup_file(name: &str) -> Result<(), Refusal> {
         );
     }
     let known = |prefix: &&str| name.len() > prefix.len() && name.starts_with(*prefix);
-    if !name.starts_with("devices.") && !CONTROL_FILE_PREFIXES.iter().any(known) {
+    if !CONTROL_FILE_PREFIXES.iter().any(known) {
         return refuse(
             "is no file of a control group of version 2 (memory.max, cpu.max, pids.max, io.max, …)",
         );
@@ -47,14 +46,6 @@ pub fn cgroup_file(name: &str) -> Result<(), Refusal> {
 /// A file's name and what is to be written to it.
 pub fn cgroup_setting(file: &str, value: &str) -> Result<CgroupSetting, Refusal> {
     cgroup_file(file)?;
-    if file.starts_with("devices.") {
-        return Err(Refusal::Other(
-            "LXC knows this key, but this version of Berth does not obey it (access to devices, \
-             which LXC restricts for root's containers only); remove the line if the container \
-             does not depend on it"
-                .to_owned(),
-        ));
-    }
     if let Some(newer) = of_version_1(file) {
         return Err(Refusal::Other(format!(
             "“{}” is a file of control groups of version 1; write {newer} instead",
@@ -71,7 +62,7 @@ pub fn cgroup_setting(file: &str, value: &str) -> Result<CgroupSetting, Refusal>
 fn of_version_1(file: &str) -> Option<&'static str> {
     Some(match file {
         "memory.limit_in_bytes" => "lxc.cgroup2.memory.max",
-        "memory.soft_limit_in_bytes" => "lxc.cgroup2.memory.high",
+        "memory.soft_limit_in_bytes" => "lxc.cgroup2.memory.low",
         "memory.memsw.limit_in_bytes" => "lxc.cgroup2.memory.swap.max",
         "cpu.shares" => "lxc.cgroup2.cpu.weight",
         "cpu.cfs_quota_us" | "cpu.cfs_period_us" => "lxc.cgroup2.cpu.max",
@@ -107,7 +98,6 @@ mod tests {
             "blkio.weight",
             "freezer.state",
             "memory.limit_in_bytes",
-            "devices.deny",
             "memory max",
             "mémory.max",
         ] {
@@ -117,7 +107,5 @@ mod tests {
             .unwrap_err()
             .message("512");
         assert!(message.contains("cpu.weight"), "{message}");
-        // LXC's userns.conf clears these.
-        assert_eq!(cgroup_file("devices.deny"), Ok(()));
     }
 }

@@ -4,6 +4,7 @@
 
 mod basic;
 mod cgroup;
+mod devices;
 mod idmap;
 mod limit;
 mod link;
@@ -20,6 +21,7 @@ mod size;
 
 pub use basic::*;
 pub use cgroup::*;
+pub use devices::*;
 pub use idmap::*;
 pub use limit::*;
 pub use link::*;

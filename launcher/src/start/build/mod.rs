@@ -3,6 +3,7 @@
 
 mod confinement;
 mod console;
+mod devices;
 mod init;
 mod mount;
 mod net;
@@ -35,6 +36,7 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
             .collect::<Result<_>>()?,
         None => vec![c"/sbin/init".to_owned()],
     };
+    devices::refuse_what_is_not_obeyed(config)?;
     let network = net::network(config, &script_environment(place, name, &rootfs))?;
     if let Some(net) = network.plans.first()
         && !cred::effective_uid().is_root()

@@ -9,6 +9,7 @@ pub(super) static ROWS: &[Key] = &[
         only_empty,
         |config, _| {
             config.cgroup.clear();
+            config.devices.clear();
             Ok(())
         },
     ),
@@ -16,11 +17,17 @@ pub(super) static ROWS: &[Key] = &[
         "lxc.cgroup2.*",
         "a control group's file",
         |config, entry| {
+            if entry.rest.starts_with(value::DEVICES_PREFIX) {
+                return add_device_rule(config, entry);
+            }
             let setting = value::cgroup_setting(entry.rest, entry.value)?;
             config.cgroup.push(entry.place(setting));
             Ok(())
         },
         |config, entry| {
+            if entry.rest.starts_with(value::DEVICES_PREFIX) {
+                return clear_device_rules(config, entry);
+            }
             value::cgroup_file(entry.rest)?;
             config.cgroup.retain(|setting| setting.file != entry.rest);
             Ok(())
@@ -41,8 +48,37 @@ pub(super) static ROWS: &[Key] = &[
         "lxc.cgroup.relative",
         "staying below the caller's control group",
     ),
-    not_obeyed(
+    obeyed(
         "lxc.cgroup.*",
-        "control group settings of version 1; lxc.cgroup2 is obeyed",
-    ),
+        "a file of version 1: of devices the same as lxc.cgroup2, others are refused",
+        |config, entry| {
+            if entry.rest.starts_with(value::DEVICES_PREFIX) {
+                return add_device_rule(config, entry);
+            }
+            Err(Refusal::Other(
+                "control groups of version 1 are not used, and the container would be without \
+                 the limit; write it as lxc.cgroup2.… (berth config migrate does)"
+                    .to_owned(),
+            ))
+        },
+        // Snippets of LXC clear both versions.
+        |config, entry| match entry.rest.starts_with(value::DEVICES_PREFIX) {
+            true => clear_device_rules(config, entry),
+            false => Ok(()),
+        },
+    )
+    .shown_by("keys::devices::rules_of_both_versions_are_read_and_an_ordinary_users_mean_nothing"),
 ];
+
+fn add_device_rule(config: &mut Config, entry: &Entry<'_>) -> Result<(), Refusal> {
+    let access = value::device_access(entry.rest)?;
+    let rule = value::device_rule(access, entry.value)?;
+    config.devices.push(entry.place(rule));
+    Ok(())
+}
+
+fn clear_device_rules(config: &mut Config, entry: &Entry<'_>) -> Result<(), Refusal> {
+    let access = value::device_access(entry.rest)?;
+    config.devices.retain(|rule| rule.access != access);
+    Ok(())
+}

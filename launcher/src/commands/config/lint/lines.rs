@@ -1,5 +1,7 @@
 //! What the lines by themselves tell.
 
+use std::path::Path;
+
 use berth_container_config::key::{clears, takes_several};
 use berth_container_config::{Assignment, Survey, Warning, distance};
 use berth_kernel::user::User;
@@ -43,27 +45,32 @@ const CGROUP_FILES: [&str; 33] = [
 /// More of them: those of one line a device, or a number.
 const MORE_CGROUP_FILES: [&str; 4] = ["misc.max", "pids.max", "rdma.max", "irq.pressure"];
 
-/// Keys that mean nothing in a container of an ordinary user, and why.
-const IGNORED_FOR_USERS: [(&str, &str); 2] = [
+/// Keys that mean nothing in a container of an ordinary user, by their ends, and why.
+const IGNORED_FOR_USERS: [(&str, &str); 3] = [
     (
-        "mtu",
-        "an ordinary user's interface has its bridge's; the line has no effect",
-    ),
-    (
-        "veth.pair",
+        ".veth.pair",
         "an ordinary user's interface is named by the helper that makes it; the line has no \
          effect",
+    ),
+    (
+        ".devices.allow",
+        "an ordinary user's container has its owner's rights to devices; the line has no effect",
+    ),
+    (
+        ".devices.deny",
+        "an ordinary user's container has its owner's rights to devices; the line has no effect",
     ),
 ];
 
 /// Warnings about lines, for a container of this caller's.
-pub fn suspicious(survey: &Survey, caller: &User) -> Vec<Warning> {
+pub fn suspicious(file: &Path, survey: &Survey, caller: &User) -> Vec<Warning> {
     let mut warnings = replaced(survey);
     for line in survey.effective() {
         if let Some(file) = line.key.strip_prefix("lxc.cgroup2.") {
             warnings.extend(unknown_file(file).map(|message| warning(line, message)));
         }
-        if !caller.uid.is_root() {
+        // What snippets say is for root's containers as well.
+        if !caller.uid.is_root() && &*line.at.file == file {
             warnings.extend(ignored(&line.key).map(|why| warning(line, why.to_owned())));
         }
     }
@@ -119,9 +126,8 @@ fn unknown_file(file: &str) -> Option<String> {
 }
 
 fn ignored(key: &str) -> Option<&'static str> {
-    let of_interface = key.strip_prefix("lxc.net.")?.split_once('.')?.1;
     IGNORED_FOR_USERS
         .iter()
-        .find(|(ignored, _)| *ignored == of_interface)
+        .find(|(end, _)| key.ends_with(end))
         .map(|(_, why)| *why)
 }

@@ -95,7 +95,7 @@ pub fn lint(file: &Path, caller: &User) -> Result<Vec<Finding>> {
     };
     let survey = survey(file, config.text(), &DiskLoader);
     let mut warnings = survey.warnings.clone();
-    warnings.extend(lines::suspicious(&survey, caller));
+    warnings.extend(lines::suspicious(file, &survey, caller));
     warnings.extend(host::suspicious(file, &survey, caller));
     findings.extend(warnings.iter().map(Finding::warning));
     let first = file.display().to_string();
