@@ -5,9 +5,11 @@ mod support;
 
 use pam_berth::arguments::Arguments;
 use pam_berth::session::{Level, close, open};
+use std::time::{Duration, Instant};
 use support::{Machine, Script, alice, as_alice, person};
 
 const BASE: &str = "/berth/user-4242";
+const BOMB: &str = "while :; do (:) & done";
 
 /// alice's login through sshd, as pam_elogind leaves it.
 fn pam(id: &str) -> Script {
@@ -251,4 +253,40 @@ fn time_may_run_out_at_any_step() {
         steps >= 10,
         "the clock is looked at before every step: {steps}"
     );
+}
+
+#[test]
+fn a_fork_bomb_holds_no_login_up() {
+    let mut machine = Machine::with_elogind("c1");
+    let mut first = login(&machine, "c1");
+    // In her first session and in the lasting cgroup, when she logs in again and out.
+    let bombs = ["/c1/init.scope", "/berth/user-4242/init.scope"].map(|path| {
+        let dir = machine.cgroup(path).unwrap();
+        machine.tree.shell(&dir, BOMB)
+    });
+    let begin = Instant::now();
+    let session = machine.process;
+    machine.scope = machine.tree.make("c2");
+    machine.sessions.insert("c2".to_owned(), 4242);
+    machine.arrive();
+    let mut second = login(&machine, "c2");
+    assert_eq!(machine.place_of(machine.process), "/c2/init.scope");
+    close(&mut second, &machine, &Arguments::default());
+    machine.process = session;
+    machine.sessions.remove("c2");
+    close(&mut first, &machine, &Arguments::default());
+    // It lives there: nobody ends it, and nothing is removed under it.
+    assert!(machine.cgroup(BASE).is_some());
+    // In the very session that is being opened.
+    machine.scope = machine.tree.make("c3");
+    machine.sessions.insert("c3".to_owned(), 4242);
+    machine.arrive();
+    let third = machine.tree.shell(&machine.scope, BOMB);
+    open(&mut pam("c3"), &machine, &Arguments::default());
+    assert!(
+        begin.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begin.elapsed()
+    );
+    drop((bombs, third));
 }

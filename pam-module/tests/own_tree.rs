@@ -10,6 +10,7 @@ use pam_berth::arguments::Arguments;
 use pam_berth::session::{Level, close, open};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::time::Instant;
 use support::{Machine, Script, alice, as_alice, person};
 
 const BASE: &str = "/berth/user-4242";
@@ -303,4 +304,35 @@ fn time_may_run_out_at_any_step() {
         steps >= 6,
         "the clock is looked at before every step: {steps}"
     );
+}
+
+#[test]
+fn a_fork_bomb_holds_no_login_up() {
+    let mut machine = Machine::without_manager();
+    let first = login(&machine);
+    let bomb = machine
+        .tree
+        .shell(&machine.cgroup(LEAF).unwrap(), "while :; do (:) & done");
+    let begin = Instant::now();
+    machine.arrive();
+    let second = login(&machine);
+    logout(&machine, second);
+    logout(&machine, first);
+    assert!(machine.cgroup(LEAF).is_some(), "the bomb lives there");
+    // Somebody else, whose login looks at what others left.
+    machine.arrive();
+    let mut pam = Script::plain(person("bob", 4300, 4300));
+    open(&mut pam, &machine, &Arguments::default());
+    assert_eq!(pam.lines, []);
+    assert_eq!(
+        machine.place_of(machine.process),
+        "/berth/user-4300/init.scope"
+    );
+    close(&mut pam, &machine, &Arguments::default());
+    assert!(
+        begin.elapsed() < std::time::Duration::from_secs(20),
+        "{:?}",
+        begin.elapsed()
+    );
+    drop(bomb);
 }

@@ -86,7 +86,16 @@ fn with_address<T>(path: &Path, act: impl FnOnce(&Address) -> nix::Result<T>) ->
 
 /// Connects to the socket at `path`. Waits while the listener's queue is full.
 pub fn connect(path: &Path) -> io::Result<OwnedFd> {
+    connect_within(path, None)
+}
+
+/// As [`connect`], which fails with `WouldBlock` when the queue was full for `limit`; the limit holds
+/// for [`send`] from then on, too.
+pub fn connect_within(path: &Path, limit: Option<Duration>) -> io::Result<OwnedFd> {
     let fd = new_socket()?;
+    if limit.is_some() {
+        set_send_timeout(fd.as_fd(), limit)?;
+    }
     with_address(path, |address| {
         loop {
             // SAFETY: the address is live and its length is right.

@@ -142,10 +142,15 @@ fn ask_to_be_moved(connection: &Connection, uid: Uid) -> Result<(), LaunchError>
 }
 
 fn connect(uid: Uid) -> Result<Connection, LaunchError> {
-    let path = socket_path(uid);
-    match Connection::connect(&path) {
+    connect_to(socket_path(uid), uid, ANSWER_LIMIT)
+}
+
+fn connect_to(path: PathBuf, uid: Uid, limit: Duration) -> Result<Connection, LaunchError> {
+    match Connection::connect_within(&path, limit) {
         Ok(connection) => Ok(connection),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(LaunchError::NoSocket(path)),
+        // Its queue is full and nobody empties it: the service is frozen, or its user keeps it busy.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(LaunchError::Silent(uid)),
         Err(source) => Err(LaunchError::Connect { path, source }),
     }
 }
@@ -292,6 +297,24 @@ mod tests {
         drop(ours);
         other.join().unwrap();
         result
+    }
+
+    #[test]
+    fn a_full_queue_is_not_waited_for_for_ever() {
+        let path = std::env::temp_dir().join(format!("berth-full-{}", std::process::id()));
+        let _listener = berth_kernel::sock::listen(&path, 0o600, 0).unwrap();
+        let (begin, limit) = (Instant::now(), Duration::from_millis(50));
+        let mut taken = Vec::new();
+        let refused = loop {
+            assert!(taken.len() < 100, "the queue has no end");
+            match connect_to(path.clone(), Uid::ROOT, limit) {
+                Ok(connection) => taken.push(connection),
+                Err(error) => break error,
+            }
+        };
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(refused, LaunchError::Silent(_)), "{refused}");
+        assert!(begin.elapsed() < Duration::from_secs(20));
     }
 
     fn say(connection: &Connection, reply: Reply) {

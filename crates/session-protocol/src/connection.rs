@@ -23,6 +23,12 @@ impl Connection {
         sock::connect(path).map(Self::new)
     }
 
+    /// As [`Self::connect`]; `WouldBlock` when the listener's queue was full for `limit`, which holds
+    /// for [`send`](Self::send) from then on, too.
+    pub fn connect_within(path: &Path, limit: Duration) -> io::Result<Self> {
+        sock::connect_within(path, Some(limit)).map(Self::new)
+    }
+
     /// Two connections that are each other's peers.
     pub fn pair() -> io::Result<(Self, Self)> {
         let (one, other) = sock::pair()?;

@@ -23,6 +23,7 @@ pub fn examine() -> Result<Report> {
 fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![host(facts)];
     if facts.layout != Layout::Unified {
+        findings.push(in_version_1(facts));
         return findings;
     }
     findings.extend(age_of_systemd(facts));
@@ -75,6 +76,31 @@ fn host(facts: &Facts) -> Finding {
             remedy,
         ),
         Layout::None => Finding::problem("host", format!("no cgroups are mounted; {init}"), remedy),
+    }
+}
+
+/// What a login got where controllers are in version 1.
+fn in_version_1(facts: &Facts) -> Finding {
+    const WHAT: &str = "session";
+    if !facts.own_in_v1.is_empty() {
+        return Finding::ok(
+            WHAT,
+            format!(
+                "cgroups of version 1 that are yours: {}",
+                facts.own_in_v1.join(" ")
+            ),
+        );
+    }
+    let what = "no cgroup of version 1 is yours";
+    match facts.stack.has_module {
+        true => Finding::note(
+            WHAT,
+            format!(
+                "{what} (to have some: name controllers with -c in the line of pam_berth.so in {})",
+                facts.stack.file.display()
+            ),
+        ),
+        false => Finding::note(WHAT, what),
     }
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use berth_cgroups::legacy::{Hierarchies, LegacyHierarchy};
 use berth_cgroups::{CgroupPath, DelegatedBase, Hierarchy};
 use berth_common::{Uid, path, unit};
 use berth_kernel::cred;
@@ -150,6 +151,8 @@ pub struct Facts {
     pub path: String,
     /// What that is.
     pub place: Where,
+    /// The controllers of version 1 whose cgroup the caller sits in is his own.
+    pub own_in_v1: Vec<String>,
     /// The delegated cgroup that he sits in.
     pub here: Option<Base>,
     /// His lasting one.
@@ -187,6 +190,7 @@ impl Facts {
             elogind: Path::new("/run/elogind.pid").exists(),
             path: own.as_ref().map_or_else(String::new, ToString::to_string),
             place: Where::Elsewhere,
+            own_in_v1: own_in_v1(uid),
             here: None,
             lasting: None,
             manager: false,
@@ -241,6 +245,17 @@ impl Facts {
         self.manager = hierarchy.open(&manager).is_ok();
         Ok(())
     }
+}
+
+fn own_in_v1(uid: Uid) -> Vec<String> {
+    let hierarchies = Hierarchies::detect().unwrap_or_default();
+    let is_own = |hierarchy: &&LegacyHierarchy| {
+        let owner = hierarchy.open(hierarchy.own()).and_then(|dir| dir.owner());
+        owner.is_ok_and(|(owner, _)| owner == uid.raw()) && !uid.is_root()
+    };
+    let own = hierarchies.iter().filter(is_own);
+    own.flat_map(|hierarchy| hierarchy.names().to_vec())
+        .collect()
 }
 
 fn layout() -> Layout {

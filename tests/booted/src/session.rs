@@ -35,6 +35,38 @@ if mkdir "$child" 2>/dev/null; then
 fi
 "#;
 
+/// Where [`install`] puts the program that stands in for a console.
+pub const CONSOLE: &str = "/usr/local/bin/on-console";
+
+/// Runs a command on a new terminal and prints what it shows. script(1) will not do: login(1) of
+/// util-linux hangs its terminal up before it opens it again, which script takes for the end.
+const TERMINAL: &str = r#"#!/usr/bin/perl
+use strict; use Errno; use Fcntl; use POSIX ();
+my ($number, $unlocked) = (pack('I', 0), pack('I', 0));
+sysopen(my $master, '/dev/ptmx', O_RDWR | O_NOCTTY) or die "ptmx: $!";
+ioctl($master, 0x40045431, $unlocked) or die "TIOCSPTLCK: $!";
+ioctl($master, 0x80045430, $number) or die "TIOCGPTN: $!";
+my $slave = '/dev/pts/' . unpack('I', $number);
+my $child = fork;
+if (!$child) {
+    POSIX::setsid();
+    sysopen(my $terminal, $slave, O_RDWR) or die "$slave: $!";
+    POSIX::dup2(fileno $terminal, $_) for 0 .. 2;
+    exec @ARGV or die "$ARGV[0]: $!";
+}
+$| = 1;
+my $ended;
+for (;;) {
+    my $read = sysread $master, my $text, 4096;
+    if ($read) { print $text; next }
+    die "read: $!" unless defined $read || $!{EIO} || $!{EINTR};
+    last if $ended;
+    $ended = waitpid($child, POSIX::WNOHANG()) == $child;
+    select undef, undef, undef, 0.05;
+}
+exit $? >> 8;
+"#;
+
 /// What the script says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Session(BTreeMap<String, String>);
@@ -119,13 +151,15 @@ impl Session {
     }
 }
 
-/// Puts the script onto the host.
+/// Puts both onto the host.
 pub fn install(host: &Host) -> Result<()> {
     // Another test may be running the old one.
     let fresh = format!("{PROBE}.new");
     host.write(&fresh, SCRIPT)?;
     host.root(&format!("chmod 755 {fresh} && mv {fresh} {PROBE}"))?
         .ok()?;
+    host.write(CONSOLE, TERMINAL)?;
+    host.root(&format!("chmod 755 {CONSOLE}"))?.ok()?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What comes out of the launch socket: a login's limits, and containers that outlive all that
 //! stands between them and their owner.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use berth_test_harness::{Host, Image, Login, Result};
 
@@ -97,10 +97,49 @@ fn what_is_launched_has_the_limits_of_a_login_and_nothing_of_its_caller() -> Res
     Ok(())
 }
 
+/// Three hundred connections that say nothing, made anew when they are closed, for 6 seconds.
+const FLOOD: &str = "perl -MSocket -e '\
+    my ($end, %open) = (time + 6); \
+    while (time < $end) { \
+        while (keys %open < 300) { \
+            socket(my $s, AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0) or last; \
+            connect($s, pack_sockaddr_un(\"/run/berth/launch/$<\")) or last; \
+            $open{fileno $s} = $s; \
+        } \
+        for my $fd (keys %open) { \
+            my $got = sysread $open{$fd}, my $text, 1000; \
+            delete $open{$fd} if defined $got && !$got; \
+        } \
+        select undef, undef, undef, 0.05; \
+    }'";
+
+/// Whoever floods his own launch socket hears why nothing happens and holds up nobody else;
+/// afterwards all is as before.
+fn a_flood_is_the_flooders_alone(host: &Host, alice: &Login) -> Result {
+    let bob = host.login("bob")?;
+    let launched = "berth cgroup exec -- true; berth start no-such-container";
+    alice
+        .run(&format!("({FLOOD}) >/dev/null 2>&1 & sleep 2"))?
+        .ok()?;
+    let begun = Instant::now();
+    let said = alice.run_for("berth cgroup exec -- true", LIMIT)?;
+    let told = said.success() || said.stderr.contains("try again later");
+    assert!(told && begun.elapsed() < Duration::from_secs(60), "{said}");
+    let begun = Instant::now();
+    bob.run_for("berth cgroup exec -- true", LIMIT)?.ok()?;
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    host.wait_until("! pgrep -u alice perl", LIMIT)?;
+    let after = alice.run_for(launched, LIMIT)?;
+    assert!(after.stderr.contains("there is no container"), "{after}");
+    bob.logout()?;
+    Ok(())
+}
+
 #[test]
 fn limited_containers_outlive_the_launch_service_and_a_reinstallation() -> Result {
     let host = Host::boot(Image::Berth)?;
     let alice = host.login("alice")?;
+    a_flood_is_the_flooders_alone(&host, &alice)?;
     for (name, memory, order) in [("one", "48M", 1), ("two", "64M", 2)] {
         alice
             .run_for(

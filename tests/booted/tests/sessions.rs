@@ -1,11 +1,13 @@
 //! Sessions on systemd hosts: every way to open one, and what happens to it afterwards.
 
+use anyhow::Context;
 use berth_test_harness::{Host, Image, Login, Result, shared};
-use berth_tests_booted::session::{self, PROBE, Session, in_service, opened_by};
+use berth_tests_booted::session::{self, CONSOLE, PROBE, Session, in_service, opened_by};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(60);
+const ASK: &str = "/usr/libexec/berth/berth-session-helper ask";
 
 /// A host that the tests of this file share, each with a user of its own, one after the other: they
 /// restart logind, which whoever logs in at that moment would notice.
@@ -53,12 +55,17 @@ fn every_way(image: Image) -> Result {
     let once = format!("[ ! -e ~/once ] || {{ rm ~/once; {PROBE}; exit; }}; . ~/.profile");
     host.write("/home/alice/.bash_profile", &once)?;
     let console = "install -o alice /dev/null /home/alice/once; ".to_owned()
-        + &in_service("", "script -qec 'login -f alice' /dev/null")
-        + " < <(exec sleep 50)";
+        + &in_service("", &format!("{CONSOLE} login -f alice"));
     // What `machinectl shell alice@.host` and `run0 -u alice` have PID 1 do.
     let shell = in_service("-p PAMName=login -p User=alice", PROBE);
     let su = in_service("", &format!("su -l alice -c {PROBE}"));
-    for (way, command) in [("login", &console), ("su -l", &su), ("a shell", &shell)] {
+    let sudo = in_service("", &format!("sudo -i -u alice {PROBE}"));
+    for (way, command) in [
+        ("login", &console),
+        ("su -l", &su),
+        ("sudo -i", &sudo),
+        ("a shell", &shell),
+    ] {
         let opened = opened_by(host, command)?;
         opened
             .is_delegated("alice", 1000)
@@ -70,7 +77,12 @@ fn every_way(image: Image) -> Result {
     let bob = host.login("bob")?;
     let before = probe(&bob)?;
     host.write("/etc/sudoers.d/bob", "bob ALL=(ALL) NOPASSWD: ALL")?;
-    for inner in ["sudo -n -u alice", "sudo -n su -l alice -c"] {
+    for inner in [
+        "sudo -n -u alice",
+        "sudo -n -i -u alice",
+        "sudo -n su -l alice -c",
+        "sudo -n runuser -l alice -c",
+    ] {
         let inside = Session::parse(&bob.run(&format!("{inner} {PROBE}"))?.text())?;
         assert_eq!(inside.get("user"), "alice");
         assert_eq!(inside.get("cgroup"), before.get("cgroup"), "{inner}");
@@ -106,6 +118,63 @@ fn every_way(image: Image) -> Result {
 #[test]
 fn every_way_to_log_in_is_delegated_on_debian_12() -> Result {
     every_way(Image::Berth)
+}
+
+#[test]
+fn every_way_to_log_in_is_delegated_on_debian_13() -> Result {
+    every_way(Image::Trixie)
+}
+
+/// Sessions whose stack lacks the module, however they were opened, are handed over by berthd when
+/// their user asks.
+fn mended(image: Image) -> Result {
+    let (host, _turn) = host(image)?;
+    let stack = "/etc/pam.d/common-session";
+    host.root(&format!("sed -i.berth /pam_berth/d {stack}"))?
+        .ok()?;
+    let both = format!("{PROBE}; {ASK} repair && {PROBE}");
+    host.write(
+        "/usr/local/bin/ask-and-probe",
+        &format!("#!/bin/sh\n{both}"),
+    )?;
+    host.root("chmod 755 /usr/local/bin/ask-and-probe")?.ok()?;
+    let once = "[ ! -e ~/once ] || { rm ~/once; ask-and-probe; exit; }; . ~/.profile";
+    host.write("/home/alice/.bash_profile", once)?;
+    let console = "install -o alice /dev/null /home/alice/once; ".to_owned()
+        + &in_service("", &format!("{CONSOLE} login -f alice"));
+    let shell = in_service("-p PAMName=login -p User=alice", "ask-and-probe");
+    // Debian's stack of runuser -l has pam_systemd and nothing of ours.
+    let runuser = in_service("", "runuser -l alice -c ask-and-probe");
+    let runuser = host.root(&runuser)?.text();
+    let ssh = host.login("alice")?.run("ask-and-probe")?.text();
+    let console = host.root(&console)?.text();
+    let shell = host.root(&shell)?.text();
+    host.root(&format!("mv {stack}.berth {stack}"))?.ok()?;
+    for (way, said) in [
+        ("ssh", ssh),
+        ("login", console),
+        ("a shell", shell),
+        ("runuser -l", runuser),
+    ] {
+        let (before, after) = said
+            .split_once("delegated")
+            .with_context(|| format!("{way}: {said}"))?;
+        let context = |error: anyhow::Error| error.context(format!("{way}: {said}"));
+        Session::parse(before)?.is_untouched().map_err(context)?;
+        let after = Session::parse(after)?;
+        after.is_delegated("alice", 1000).map_err(context)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn sessions_without_our_module_are_handed_over_on_debian_12() -> Result {
+    mended(Image::Berth)
+}
+
+#[test]
+fn sessions_without_our_module_are_handed_over_on_debian_13() -> Result {
+    mended(Image::Trixie)
 }
 
 /// The session's and the lasting cgroup of bob's, both usable.

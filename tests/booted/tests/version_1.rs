@@ -18,6 +18,21 @@ fn boot(image: Image, controllers: &[&str]) -> Result<Host> {
     Ok(host)
 }
 
+/// `berth doctor cgroups` names the layout, what is the session's own there, and what mends it.
+fn doctor(host: &Host, controllers: &[&str], init: &str, remedy: &str) -> Result {
+    let alice = host.login("alice")?;
+    let said = alice.run("berth doctor cgroups")?;
+    assert_eq!(said.code, 1, "{said}");
+    for part in ["cgroup v1", init, remedy, "version 1 that are yours:"] {
+        assert!(said.stdout.contains(part), "no “{part}” in {said}");
+    }
+    for controller in controllers {
+        assert!(said.stdout.contains(controller), "{controller}: {said}");
+    }
+    alice.logout()?;
+    Ok(())
+}
+
 /// A login has places of its own, where it can make limited cgroups and go into them; nothing of
 /// what is root's is its user's, and after the last logout nothing is left.
 fn places(host: &Host, controllers: &[&str]) -> Result {
@@ -73,11 +88,16 @@ fn places(host: &Host, controllers: &[&str]) -> Result {
 #[test]
 fn sessions_have_their_places_on_systemd() -> Result {
     let controllers = ["freezer"];
-    places(&boot(Image::Berth, &controllers)?, &controllers)
+    let host = boot(Image::Berth, &controllers)?;
+    let remedy = "systemd.unified_cgroup_hierarchy=1";
+    doctor(&host, &controllers, "process 1 is systemd 252", remedy)?;
+    places(&host, &controllers)
 }
 
 #[test]
 fn sessions_have_their_places_without_systemd() -> Result {
     let controllers = ["freezer", "memory", "pids"];
-    places(&boot(Image::Sysvinit, &controllers)?, &controllers)
+    let host = boot(Image::Sysvinit, &controllers)?;
+    doctor(&host, &controllers, "process 1 is init", "mount -t cgroup2")?;
+    places(&host, &controllers)
 }

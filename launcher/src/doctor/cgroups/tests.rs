@@ -33,6 +33,7 @@ fn fine() -> Facts {
             began: Some(2000),
             service: Some("sshd".into()),
         }),
+        own_in_v1: Vec::new(),
         here: Some(base("/user.slice/user-1000.slice/session-3.scope")),
         lasting: Some(base("/user.slice/user-1000.slice/berth-user@1000.service")),
         manager: true,
@@ -104,6 +105,14 @@ fn each_problem_has_its_words_and_its_remedy() {
             with(|f| f.layout = Layout::Legacy),
             "v1 only",
             "unified_cgroup_hierarchy=1",
+        ),
+        (
+            with(|f| {
+                (f.layout, f.systemd) = (Layout::Legacy, None);
+                f.own_in_v1 = vec!["memory".into(), "freezer".into()];
+            }),
+            "v1 only",
+            "mount -t cgroup2",
         ),
         (
             with(|f| (f.layout, f.systemd) = (Layout::None, None)),
@@ -227,6 +236,19 @@ fn each_problem_has_its_words_and_its_remedy() {
         let has = problem.remedy.as_deref().unwrap_or_default();
         assert!(has.contains(remedy), "{remedy}: {problem:?}");
     }
+    // On version 1, what a login got there.
+    let v1 = with(|f| {
+        f.layout = Layout::Hybrid;
+        f.own_in_v1 = vec!["memory".into(), "freezer".into()];
+    });
+    let text = Report::new("cgroups", judge(&v1)).text();
+    assert!(
+        text.contains("of version 1 that are yours: memory freezer"),
+        "{text}"
+    );
+    let v1 = with(|f| f.layout = Layout::Hybrid);
+    let text = Report::new("cgroups", judge(&v1)).text();
+    assert!(text.contains("name controllers with -c"), "{text}");
     // What nobody need mend is no problem.
     let notes = [
         (
