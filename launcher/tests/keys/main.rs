@@ -7,6 +7,7 @@ mod devices;
 mod files;
 mod hostile;
 mod include;
+mod inits;
 mod legacy;
 mod lives;
 mod net;

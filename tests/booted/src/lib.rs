@@ -2,4 +2,5 @@
 #![forbid(unsafe_code)]
 
 pub mod attempt;
+pub mod debian;
 pub mod session;

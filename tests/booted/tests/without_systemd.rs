@@ -1,11 +1,13 @@
 //! Sessions and lasting cgroups on hosts without systemd, cgroup v2.
 
 use berth_test_harness::{Host, Image, Login, Result};
+use berth_tests_booted::debian;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(120);
 const ROOT: &str = "/sys/fs/cgroup";
 const BASE: &str = "/sys/fs/cgroup/berth/user-1000";
+const BASE_PATH: &str = "your lasting cgroup is /berth/user-1000";
 
 /// More time than by default: the machine that runs the tests has other work, too.
 fn boot(image: Image) -> Result<Host> {
@@ -47,6 +49,17 @@ fn limits_hold(alice: &Login, payload: &str, base: &str) -> Result {
     Ok(())
 }
 
+/// `berth doctor cgroups` finds nothing to mend: layout, session, what reaches it.
+fn doctor(alice: &Login, parts: &[&str]) -> Result {
+    let said = alice.run_for("berth doctor cgroups", LIMIT)?;
+    assert_eq!(said.code, 0, "{said}");
+    let always = ["memory pids reach", "there is no launch service"];
+    for part in parts.iter().chain(&always) {
+        assert!(said.stdout.contains(part), "no “{part}” in {said}");
+    }
+    Ok(())
+}
+
 /// elogind's session is its user's inside; containers run there; the lasting cgroup comes with the
 /// first login and goes with the last.
 fn with_elogind(host: &Host) -> Result {
@@ -72,6 +85,14 @@ fn with_elogind(host: &Host) -> Result {
         .ok()?,
         "alice\nalice\nalice\n"
     );
+    doctor(
+        &alice,
+        &[
+            "cgroup v2, process 1 is init and elogind",
+            &session,
+            BASE_PATH,
+        ],
+    )?;
     let payload = start(&alice, "web")?;
     assert_eq!(payload, format!("{ROOT}{session}/web/payload"));
     limits_hold(&alice, &payload, &format!("{ROOT}{session}"))?;
@@ -100,6 +121,13 @@ fn without_manager(host: &Host) -> Result {
     for login in [&alice, &second] {
         assert_eq!(place(login)?, "/berth/user-1000/init.scope");
     }
+    doctor(
+        &alice,
+        &[
+            "cgroup v2, process 1 is init",
+            "you are in your lasting cgroup",
+        ],
+    )?;
     let payload = start(&alice, "own")?;
     assert_eq!(payload, format!("{BASE}/own/payload"));
     limits_hold(&alice, &payload, BASE)?;
@@ -130,6 +158,78 @@ fn without_manager(host: &Host) -> Result {
     anyhow::bail!("{BASE} is left after forty logins of somebody else")
 }
 
+/// What Debian with sysvinit gets that was the host's: no scripts for disks and devices, an address
+/// by DHCP, and what to do when it is asked to stop.
+const FINISH: &str = r#"
+for script in hwclock.sh mountdevsubfs.sh checkroot.sh checkfs.sh checkroot-bootclean.sh kmod \
+    mount-configfs mountall.sh mountall-bootclean.sh apparmor brightness procps urandom \
+    mountnfs.sh mountnfs-bootclean.sh umountnfs.sh umountfs umountroot bootlogs sudo elogind; do
+    rm -f etc/rc?.d/[SK]??$script
+done
+sed -i -e '/^t[blr]:/d' -e 's,^pf:.*,pf::powerwait:/sbin/shutdown -h now,' etc/inittab
+cat >etc/udhcpc.script <<'SCRIPT'
+#!/bin/sh
+[ "$1" != bound ] || ip address add "$ip/$mask" dev "$interface"
+SCRIPT
+cat >etc/rc.local <<'SCRIPT'
+#!/bin/sh
+busybox udhcpc -q -i eth0 -s /etc/udhcpc.script
+touch /run/test-booted
+SCRIPT
+chmod 755 etc/udhcpc.script etc/rc.local
+for name in first second; do
+    printf '#!/bin/sh\n[ "$1" != stop ] || echo %s >>/var/log/order\n' $name >etc/init.d/$name
+    chmod 755 etc/init.d/$name
+done
+for level in 0 6; do
+    ln -s ../init.d/first etc/rc$level.d/K01first
+    ln -s ../init.d/second etc/rc$level.d/K02second
+done
+"#;
+
+/// Debian with sysvinit in a container of alice's, who is logged in: from its first boot to its end.
+fn sysvinit_in_a_container(host: &Host) -> Result {
+    host.root("/usr/libexec/berth/berth-net start && berth grant alice --nics 2")?
+        .ok()?;
+    let alice = host.login("alice")?;
+    debian::create(host, &alice, "deb", FINISH, "")?;
+    let log = "/home/alice/.local/share/lxc/deb/deb.log";
+    let booted = || {
+        let inside = "for n in $(seq 300); do berth exec deb -- test -e /run/test-booted && exit; \
+                      sleep 0.3; done; berth exec deb -- ps ax; exit 1";
+        alice.run_for(inside, LIMIT)?.ok()
+    };
+    let stopped = || host.wait_until("runuser -u alice -- berth ls | grep '^deb *stopped'", LIMIT);
+    let order = "cat ~/.local/share/lxc/deb/rootfs/var/log/order";
+    alice.run_for("berth start deb", LIMIT)?.ok()?;
+    booted()?;
+    let address = alice
+        .run("berth exec deb -- ip -4 -o address show eth0")?
+        .ok()?;
+    assert!(address.contains("inet 10."), "{address}");
+    assert_eq!(alice.run("berth exec deb -- runlevel")?.ok()?, "N 2\n");
+
+    alice.run("berth exec deb -- shutdown -r now")?;
+    host.wait_until(&format!("grep rebooted {log}"), LIMIT)?;
+    booted()?;
+    alice.run_for("berth stop deb", LIMIT)?.ok()?;
+    assert_eq!(alice.run(order)?.ok()?, "first\nsecond\n".repeat(2));
+    let said = alice.run(&format!("cat {log}"))?.ok()?;
+    let asked = said.contains("asked init to stop by signal 30") && said.contains("halted");
+    assert!(asked && !said.contains("killed"), "{said}");
+
+    alice.run_for("berth start deb", LIMIT)?.ok()?;
+    booted()?;
+    alice.run("berth exec deb -- shutdown -h -P now")?;
+    stopped()?;
+    assert_eq!(alice.run(order)?.ok()?, "first\nsecond\n".repeat(3));
+    alice.run_for("berth destroy --force deb", LIMIT)?.ok()?;
+    host.root("berth revoke alice && /usr/libexec/berth/berth-net stop")?
+        .ok()?;
+    alice.logout()?;
+    Ok(())
+}
+
 fn complaints(host: &Host) -> Result {
     let log =
         host.root("grep -h pam_berth /var/log/messages /var/log/auth.log | grep -v 'delegated /'")?;
@@ -146,6 +246,7 @@ fn complaints(host: &Host) -> Result {
 fn sysvinit_from_login_to_logout() -> Result {
     let host = boot(Image::Sysvinit)?;
     with_elogind(&host)?;
+    sysvinit_in_a_container(&host)?;
     without_manager(&host)?;
     complaints(&host)
 }
