@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod error;
 pub mod exec;
 pub mod grant;
+pub mod hook;
 pub mod mapped;
 pub mod monitor;
 pub mod nic;

@@ -2,10 +2,12 @@
 
 mod console;
 mod files;
+mod hooks;
 mod net;
 mod process;
 mod security;
 
+pub use hooks::Hooks;
 pub use net::{Ipv4Settings, Ipv6Settings, Ipvlan, Net, VethSettings};
 pub use process::Process;
 
@@ -51,6 +53,8 @@ pub struct Config {
     pub init_cwd: Option<Positioned<PathBuf>>,
     /// `lxc.environment`; a later line of the same name wins
     pub environment: Vec<Positioned<EnvironmentEntry>>,
+    /// `lxc.hook.…`
+    pub hooks: Hooks,
     /// What else init is given and runs in
     pub process: Process,
     /// `lxc.signal.…`

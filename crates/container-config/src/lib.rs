@@ -28,8 +28,8 @@ pub mod value;
 mod walk;
 
 pub use config::{
-    AppArmorSettings, Config, Ipv4Settings, Ipv6Settings, Ipvlan, Net, Process, SeLinuxSettings,
-    SeccompSettings, Security, Signals, Start, VethSettings,
+    AppArmorSettings, Config, Hooks, Ipv4Settings, Ipv6Settings, Ipvlan, Net, Process,
+    SeLinuxSettings, SeccompSettings, Security, Signals, Start, VethSettings,
 };
 pub use disk::{DiskLoader, MAX_FILE};
 pub use error::{LoadError, Problem, Warning};
@@ -39,9 +39,9 @@ pub use suggest::distance;
 pub use survey::{Assignment, Survey, survey};
 pub use value::{
     AppArmorProfile, Arch, Capability, CgroupMount, CgroupMountMode, CgroupSetting, CreateTarget,
-    DeviceAccess, DeviceKind, DeviceRule, EnvironmentEntry, Gateway, IdKind, IdMapping,
-    Ipv4Address, Ipv6Address, LogLevel, MacTemplate, MountAuto, MountEntry, MountOptions,
-    NamespaceKind, Namespaces, NetType, Personality, ProcFile, ProcMode, Propagation,
+    DeviceAccess, DeviceKind, DeviceRule, EnvironmentEntry, Gateway, HookKind, HookVersion, IdKind,
+    IdMapping, Ipv4Address, Ipv6Address, LogLevel, MacTemplate, MountAuto, MountEntry,
+    MountOptions, NamespaceKind, Namespaces, NetType, Personality, ProcFile, ProcMode, Propagation,
     PropagationKind, ResourceLimit, Share, ShareWith, Signal, SysMode, Sysctl, SysctlScope,
     TimeOffset,
 };

@@ -7,14 +7,15 @@ use berth_session_protocol::{Connection, Frame};
 
 use super::{VERB_PATIENCE, recover};
 use crate::error::{Error, Result};
+use crate::hook::LIMIT_AT_END;
 use crate::monitor::protocol::{Answer, Request};
 use crate::place::Place;
 use crate::state::{Runtime, State, VerbLock};
 
 /// How long init has to stop unless told otherwise (lxc-stop(1)).
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(60);
-/// How long a killed container may take to vanish.
-const KILL_LIMIT: Duration = Duration::from_secs(30);
+/// How long a killed container may take to vanish, with a hook of each kind that runs then.
+const KILL_LIMIT: Duration = Duration::from_secs(30 + 2 * LIMIT_AT_END.as_secs());
 
 /// How a container came to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

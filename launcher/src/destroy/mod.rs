@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 
 use berth_common::ContainerName;
 use berth_container_config::line::Line;
-use berth_container_config::value::id_mapping;
+use berth_container_config::value::{HookKind, id_mapping};
 use berth_container_config::{Config, DiskLoader, IdMapping, Loader, Source, load_text};
 use berth_kernel::fs as kernel_fs;
 use berth_kernel::user::User;
 
 use crate::default_config;
 use crate::error::{Error, Result};
+use crate::hook::{Hooks, Paths, Told};
 
 /// What was destroyed.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +63,7 @@ pub fn destroy(
     config.refuse_unmanaged(&shown)?;
     check()?;
 
+    config.run_hooks(name, &shown.join("config"))?;
     let mut done = Destroyed::default();
     let idmap = config.idmap(owner)?;
     let site = leftovers::take(top.as_fd(), lxcpath, name)?;
@@ -133,6 +135,26 @@ impl Saved {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Runs the hooks before the destruction; one that fails keeps the container.
+    fn run_hooks(&self, name: &ContainerName, file: &Path) -> Result<()> {
+        let Some(config) = &self.config else {
+            return Ok(());
+        };
+        let rootfs = config.rootfs.path.as_ref();
+        let rootfs = rootfs.map_or(Path::new(""), |path| path.path());
+        let paths = Paths {
+            config: file,
+            rootfs: rootfs.display().to_string(),
+            mount_point: rootfs,
+        };
+        if !Hooks::any(config, HookKind::Destroy) {
+            return Ok(());
+        }
+        Hooks::of(name, config, &paths)?
+            .run(HookKind::Destroy, &Told::default(), None, |_| {})
+            .map_err(Error::other)
     }
 
     /// A hint if the root file system lies outside of the container's directory: that one is not

@@ -4,6 +4,7 @@
 mod console;
 pub mod enter;
 mod executed;
+mod hooks;
 pub mod log;
 pub mod protocol;
 mod run;
@@ -137,9 +138,12 @@ fn monitor(
         Err(error) => return failed(error),
     };
     let mut run = run::Run::new(plan, runtime, cgroup, listener.as_fd());
-    if let Err(error) = run.start() {
-        // The starter waits and removes the cgroup.
+    if let Err(error) = run.start(Some(starter.as_fd())) {
         drop(run.finish());
+        // The starter removes the cgroup, unless it was killed.
+        if let Some(cgroup) = cgroup {
+            run::leave_janitor(runtime, cgroup, &plan.idmap);
+        }
         return failed(error);
     }
     let _ = starter.send(&Frame::new(REPORT_STARTED, Vec::new()), &[]);

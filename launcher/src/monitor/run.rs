@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use super::console::{self, Seating, Terminals};
 use super::protocol::{Answer, Request};
 use super::session::{Client, Session};
-use super::{executed, log, settings};
+use super::{executed, hooks, log, settings};
 use crate::error::{Error, Plain, Result};
 use crate::mapped::{Mapping, explain_no_user_namespace};
 use crate::start::cgroup::ContainerCgroup;
@@ -43,6 +43,8 @@ pub struct Run<'a> {
     namespace: Option<File>,
     /// What is held of this life's interfaces.
     outside: nic::Outside,
+    /// Its namespaces, for hooks after its end.
+    namespaces: hooks::Kept,
     terminals: Terminals,
     clients: Vec<Client>,
     sessions: Vec<Session>,
@@ -82,6 +84,7 @@ impl<'a> Run<'a> {
             init: None,
             namespace: None,
             outside: nic::Outside::default(),
+            namespaces: Vec::new(),
             terminals: Terminals::default(),
             clients: Vec::new(),
             sessions: Vec::new(),
@@ -91,8 +94,9 @@ impl<'a> Run<'a> {
     }
 
     /// Starts init; when this returns it has been exec'ed. After a failure nothing of it is left.
-    pub fn start(&mut self) -> Result<()> {
-        let result = self.try_start();
+    /// Something to read from `starter` means that nobody waits for it any more.
+    pub fn start(&mut self, starter: Option<BorrowedFd<'_>>) -> Result<()> {
+        let result = self.try_start(starter);
         if result.is_err() {
             if let Some(init) = self.init.take() {
                 // Its exit code says nothing that the error does not.
@@ -105,8 +109,9 @@ impl<'a> Run<'a> {
         result
     }
 
-    fn try_start(&mut self) -> Result<()> {
+    fn try_start(&mut self, starter: Option<BorrowedFd<'_>>) -> Result<()> {
         let plan = self.plan;
+        hooks::pre_start(plan, starter)?;
         self.terminals.open(&plan.console)?;
         overlay::prepare(plan)?;
         let (ours, theirs) =
@@ -141,11 +146,12 @@ impl<'a> Run<'a> {
         };
         // The child waits for us before it does anything that would have to be cleared up.
         self.runtime.write(&self.record)?;
-        match sync::from_child(&ours).map_err(Error::other)? {
+        match hear(&ours, starter)? {
             Some(sync::FromChild::Isolated) => {}
             Some(sync::FromChild::Failed(why)) => return Err(Error::other(why)),
             _ => return Err(killed_early()),
         }
+        self.namespaces = hooks::keep_namespaces(plan, pid)?;
         settings::write_proc_files(&plan.process, pid)?;
         let nics = self.make_nics(mapping);
         // If the child has failed meanwhile, no helper could serve it: its reason counts.
@@ -155,7 +161,7 @@ impl<'a> Run<'a> {
         let _ = sync::send_mounts(&ours, &mounts);
         drop(mounts);
         let _ = ours.send(&sync::go(&nics), &[]);
-        self.wait_for_exec(&ours)?;
+        self.wait_for_exec(&ours, pid, starter)?;
 
         self.record.state = State::Running;
         self.record.init = Some(pid);
@@ -194,10 +200,20 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn wait_for_exec(&mut self, child: &Connection) -> Result<()> {
+    fn wait_for_exec(
+        &mut self,
+        child: &Connection,
+        init: i32,
+        starter: Option<BorrowedFd<'_>>,
+    ) -> Result<()> {
         let mut ready = false;
         loop {
-            match sync::from_child(child).map_err(Error::other)? {
+            match hear(child, starter)? {
+                Some(sync::FromChild::SetUp) => {
+                    hooks::start_host(self.plan, init, starter)?;
+                    // A child that has died meanwhile is seen next.
+                    let _ = child.send(&sync::go(&[]), &[]);
+                }
                 Some(sync::FromChild::Terminals(ends)) => self.terminals.add(ends),
                 Some(sync::FromChild::Ready) => ready = true,
                 Some(sync::FromChild::Failed(why)) => return Err(Error::other(why)),
@@ -253,7 +269,7 @@ impl<'a> Run<'a> {
                 return;
             }
             self.clear_between_lives();
-            if let Err(error) = self.start() {
+            if let Err(error) = self.start(None) {
                 log::line(&self.plan.log_file, &format!("cannot reboot: {error}"));
                 return;
             }
@@ -537,6 +553,7 @@ impl<'a> Run<'a> {
         self.record.init = None;
         self.undo_nics();
         self.clear_cgroup();
+        hooks::ended(self.plan, std::mem::take(&mut self.namespaces), "reboot");
     }
 
     fn clear_cgroup(&self) {
@@ -568,6 +585,7 @@ impl<'a> Run<'a> {
         self.end_sessions();
         self.undo_nics();
         self.clear_cgroup();
+        hooks::ended(self.plan, std::mem::take(&mut self.namespaces), "stop");
         self.record.state = State::Stopped;
         self.record.init = None;
         self.record.cgroup = None;
@@ -617,6 +635,20 @@ pub fn leave_janitor(runtime: &Runtime, cgroup: &ContainerCgroup, ids: &[IdMappi
 fn refuse(connection: &Connection, why: &str) {
     let answer = Answer::Refused(berth_common::exit::RUN_FAILED, why.to_owned());
     let _ = connection.send(&answer.frame(), &[]);
+}
+
+/// The child's next message. A start that nobody waits for any more is given up.
+fn hear(child: &Connection, starter: Option<BorrowedFd<'_>>) -> Result<Option<sync::FromChild>> {
+    if let Some(starter) = starter {
+        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut fds = [readable(child.as_fd()), readable(starter)];
+        while poll(&mut fds, PollTimeout::NONE) == Err(nix::errno::Errno::EINTR) {}
+        let [_, starter] = fds.map(|fd| fd.revents().is_some_and(|events| !events.is_empty()));
+        if starter {
+            return Err(Error::other("the start was given up"));
+        }
+    }
+    sync::from_child(child).map_err(Error::other)
 }
 
 fn killed_early() -> Error {

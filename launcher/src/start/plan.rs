@@ -16,6 +16,8 @@ use berth_container_config::{IdKind, IdMapping, Personality};
 use berth_kernel::mount::{Attributes, Propagation};
 use nix::sched::CloneFlags;
 
+use crate::hook::Hooks;
+
 use super::confinement::Confinement;
 pub use console::{ConsolePlan, LogFilePlan, PeerPlan};
 pub use net::{LinkPlan, NetPlan, Scripts, StackedPlan, VethPlan, Way};
@@ -118,6 +120,8 @@ pub struct StartPlan {
     pub init: Vec<CString>,
     /// Init's working directory.
     pub cwd: PathBuf,
+    /// The owner's programs at certain points of its life.
+    pub hooks: Hooks,
     /// What init and commands run with.
     pub process: InitPlan,
     /// Init's environment.

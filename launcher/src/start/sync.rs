@@ -6,6 +6,7 @@
 //! | child   | `Isolated`  | its namespaces exist                                        |
 //! | monitor | `Mounts`    | mounts that take root's rights on the host; any number      |
 //! | monitor | `Go`        | ids are mapped, NICs exist (their names inside), go on      |
+//! | child   | `SetUp`     | only where hooks run right before init; `Go` comes again        |
 //! | child   | `Terminals` | both ends of each of its terminals, the master's first      |
 //! | child   | `Ready`     | exec of init is next; the end of the stream means it worked |
 //! | child   | `Failed`    | instead of any of the above: why                            |
@@ -24,6 +25,7 @@ const READY: u8 = 3;
 const FAILED: u8 = 4;
 const ISOLATED: u8 = 5;
 const MOUNTS: u8 = 6;
+const SET_UP: u8 = 7;
 
 /// How many descriptors one message carries: an even number.
 pub const DESCRIPTORS_PER_FRAME: usize = 8;
@@ -32,6 +34,8 @@ pub const DESCRIPTORS_PER_FRAME: usize = 8;
 pub enum FromChild {
     /// Its namespaces exist.
     Isolated,
+    /// All but its hooks and init itself is done.
+    SetUp,
     /// Master, slave, master, slave … of terminals.
     Terminals(Vec<OwnedFd>),
     /// Exec of init is next.
@@ -72,6 +76,11 @@ pub struct Prepared {
 /// The child's namespaces exist.
 pub fn isolated() -> Frame {
     Frame::new(ISOLATED, Vec::new())
+}
+
+/// All but hooks and init itself is done.
+pub fn set_up() -> Frame {
+    Frame::new(SET_UP, Vec::new())
 }
 
 /// Master and slave of each terminal go with this.
@@ -124,6 +133,7 @@ pub fn from_child(child: &Connection) -> Result<Option<FromChild>, String> {
     Ok(Some(match frame.kind {
         ISOLATED => FromChild::Isolated,
         TERMINALS => FromChild::Terminals(fds),
+        SET_UP => FromChild::SetUp,
         READY => FromChild::Ready,
         FAILED => FromChild::Failed(frame.fields.first().map_or_else(
             || "the container failed without saying why".to_owned(),

@@ -5,6 +5,7 @@
 mod bare_hosts;
 mod devices;
 mod files;
+mod hooks;
 mod hostile;
 mod include;
 mod inits;

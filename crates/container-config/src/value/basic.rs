@@ -118,6 +118,23 @@ pub enum LogLevel {
     Fatal,
 }
 
+impl LogLevel {
+    /// Its name in LXC's capitals.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trace => "TRACE",
+            Self::Debug => "DEBUG",
+            Self::Info => "INFO",
+            Self::Notice => "NOTICE",
+            Self::Warn => "WARN",
+            Self::Error => "ERROR",
+            Self::Crit => "CRIT",
+            Self::Alert => "ALERT",
+            Self::Fatal => "FATAL",
+        }
+    }
+}
+
 /// 0 to 8 or a name in any case.
 pub fn log_level(text: &str) -> Result<LogLevel, Refusal> {
     use LogLevel::*;

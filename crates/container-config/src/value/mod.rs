@@ -5,6 +5,7 @@
 mod basic;
 mod cgroup;
 mod devices;
+mod hook;
 mod idmap;
 mod limit;
 mod link;
@@ -22,6 +23,7 @@ mod size;
 pub use basic::*;
 pub use cgroup::*;
 pub use devices::*;
+pub use hook::*;
 pub use idmap::*;
 pub use limit::*;
 pub use link::*;

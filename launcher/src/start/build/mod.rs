@@ -10,6 +10,8 @@ mod net;
 mod process;
 mod root;
 
+pub(crate) use process::hook_environment;
+
 use std::ffi::CString;
 use std::path::Path;
 
@@ -22,6 +24,7 @@ use berth_kernel::cred;
 use super::label;
 use super::plan::{AutoMount, StartPlan};
 use crate::error::{Error, Result};
+use crate::hook::{Hooks, Paths};
 use crate::place::Place;
 
 /// The plan for a container, or why it cannot be started.
@@ -59,6 +62,11 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
             .init_cwd
             .as_ref()
             .map_or_else(|| "/".into(), |cwd| cwd.value.clone()),
+        hooks: Hooks::of(
+            name,
+            config,
+            &hook_paths(config, &place.config_file(name), &rootfs),
+        )?,
         process: init::init(config, network.of_host)?,
         environment: process::environment(config)?,
         nets: network.plans,
@@ -122,6 +130,15 @@ fn script_environment(place: &Place, name: &ContainerName, rootfs: &Path) -> Vec
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec()
+}
+
+fn hook_paths<'p>(config: &Config, file: &'p Path, mount_point: &'p Path) -> Paths<'p> {
+    let rootfs = config.rootfs.path.as_ref();
+    Paths {
+        config: file,
+        rootfs: rootfs.map_or_else(String::new, |path| path.path().display().to_string()),
+        mount_point,
+    }
 }
 
 const SIGKILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;

@@ -25,6 +25,17 @@ pub(super) fn environment(config: &Config) -> Result<Vec<CString>> {
         .collect()
 }
 
+/// What `lxc.environment` and `lxc.environment.hooks` give to hooks.
+pub(crate) fn hook_environment(config: &Config) -> Result<Vec<(String, String)>> {
+    let mut variables = Vec::new();
+    let both = config.environment.iter();
+    let both = both.map(|entry| ("lxc.environment", entry));
+    let own = config.process.environment_hooks.iter();
+    let own = own.map(|entry| ("lxc.environment.hooks", entry));
+    add(&mut variables, both.chain(own))?;
+    Ok(variables)
+}
+
 /// Adds what lines of these keys say; a later one of the same name wins.
 fn add<'c>(
     variables: &mut Vec<(String, String)>,

@@ -11,6 +11,7 @@ mod confine;
 mod dev;
 mod entries;
 mod held;
+mod hooks;
 mod init;
 mod own_cgroup;
 mod root;
@@ -90,7 +91,8 @@ fn set_up(
     init::write_sysctls(&plan.process)?;
 
     let root = held.root.finish(plan, &mut mounts)?;
-    let root = root.as_fd();
+    let mounted_root = hooks::pre_mount(plan)?.unwrap_or(root);
+    let root = mounted_root.as_fd();
     system::mount_proc(plan, root)?;
     system::mount_sys(plan, root, held.host_sys.as_ref())?;
     dev::mount_dev(plan, root, &held.devices)?;
@@ -102,9 +104,12 @@ fn set_up(
         entries::mount_entry(entry, bind, root)?;
     }
     let terminals = terminals::mount_terminals(plan, root)?;
+    hooks::mounted(plan, &mounted_root)?;
     mount::pivot_into(root).map_err(because("make the root directory the root"))?;
 
     confine(plan, requests)?;
+    hooks::start_host(plan, monitor)?;
+    hooks::start(plan)?;
     terminals::open_console(terminals, monitor)?;
     nix::unistd::chdir(&plan.cwd)
         .map_err(|errno| because_of("change to directory", &plan.cwd)(errno.into()))?;

@@ -63,7 +63,13 @@ pub(super) static ROWS: &[Key] = &[
         one value::environment
     )
     .shown_by("keys::process::environment"),
-    not_obeyed("lxc.environment.hooks", "the hooks' environment"),
+    list!(
+        "lxc.environment.hooks",
+        "the hooks' environment alone",
+        process.environment_hooks,
+        one value::environment
+    )
+    .shown_by("keys::hooks::hooks_have_an_environment_of_their_own"),
     obeyed(
         "lxc.prlimit.*",
         "a resource limit of init and what it starts",
