@@ -7,6 +7,7 @@
 
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
+use berth_container_config::key::manual::{self, Users};
 use berth_container_config::key::{Action, Key, keys};
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
@@ -383,12 +384,40 @@ fn table(is_in: impl Fn(&Key) -> bool) -> String {
     for key in keys().filter(|key| is_in(key)) {
         let _ = write!(
             text,
-            ".TP\n.B {}\n{}\n",
+            ".TP\n.B {}\n{}.\n",
             escape(key.pattern),
-            escape(key.summary)
+            escape(&capitalised(key.summary))
         );
+        if let Some(entry) = manual::entry(key.pattern) {
+            text += &values(entry);
+        }
     }
     text
+}
+
+/// What a key takes, without it, and whose containers it is for.
+fn values(entry: &manual::Entry) -> String {
+    let mut text = format!("Value: {}", escape(entry.values));
+    if !entry.default.is_empty() {
+        let _ = write!(text, "; default: {}", escape(entry.default));
+    }
+    text += ".\n";
+    match entry.users {
+        Users::All => {}
+        Users::Less(what) => {
+            let _ = writeln!(text, "For ordinary users: {}.", escape(what));
+        }
+        Users::Root => text += "Root\\(aqs containers only.\n",
+    }
+    text
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
+    }
 }
 
 fn renamed() -> String {

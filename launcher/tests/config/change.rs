@@ -118,6 +118,21 @@ fn the_file_keeps_its_owner_and_its_mode_whoever_changes_it() {
         let refused = container.berth(&["config", "set", "web", "lxc.uts.name", "d"]);
         assert_eq!(refused.status.code(), Some(1));
         assert_eq!(state(), (0, 0, 0o604));
+        // A link is read, and not replaced by a file.
+        let elsewhere = container.dir().join("elsewhere");
+        fs::rename(&config, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &config).unwrap();
+        let name = container.ok(&["config", "get", "web", "lxc.uts.name"]);
+        assert_eq!(name, "c\n");
+        let said = container.ok(&["config", "lint", "web"]);
+        assert!(
+            said.contains("it has no effect: line") && said.lines().count() == 1,
+            "{said}"
+        );
+        let refused = container.berth(&["config", "set", "web", "lxc.uts.name", "d"]);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains("symbolic link"), "{said}");
+        fs::rename(&elsewhere, &config).unwrap();
         container.destroy();
     });
 }

@@ -4,6 +4,7 @@
 //! Everything else is driven by [`keys`]: the reader, the errors, the search for the nearest key,
 //! the manual page, and the check that every key's test ran.
 
+pub mod manual;
 mod rows;
 mod several;
 

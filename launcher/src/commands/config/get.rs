@@ -5,8 +5,7 @@ use std::path::Path;
 use berth_container_config::{LoadError, key, survey};
 use serde::Serialize;
 
-use super::invalid;
-use crate::config_file::ConfigFile;
+use super::{invalid, readable};
 use crate::error::{Error, Result};
 
 /// A line that counts.
@@ -24,12 +23,8 @@ pub struct Value {
 
 /// The lines that count of a key, or of all keys, with everything that is included.
 pub fn get(file: &Path, wanted: Option<&str>) -> Result<Vec<Value>> {
-    let config = ConfigFile::open(file)?;
-    let survey = survey(
-        config.path(),
-        config.text(),
-        &berth_container_config::DiskLoader,
-    );
+    let config = readable(file)?;
+    let survey = survey(file, config.text(), &berth_container_config::DiskLoader);
     if !survey.problems.is_empty() {
         return Err(invalid(&LoadError::Invalid(survey.problems)));
     }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use berth_common::ContainerName;
 use berth_container_config::LoadError;
 
+use crate::config_file::ConfigFile;
 use crate::error::{Error, Result};
 use crate::place::Place;
 
@@ -33,6 +34,17 @@ pub fn file_of(place: &Place, target: &str) -> Result<PathBuf> {
         Ok(()) => Ok(place.config_file(&name)),
         Err(_) if file.is_file() => Ok(file.to_owned()),
         Err(error) => Err(error),
+    }
+}
+
+/// A file that is only read: a link is followed.
+fn readable(file: &Path) -> Result<ConfigFile> {
+    match file.is_symlink() {
+        false => ConfigFile::open(file),
+        true => {
+            let target = std::fs::canonicalize(file);
+            ConfigFile::open(&target.map_err(|error| Error::file("read", file, error))?)
+        }
     }
 }
 

@@ -11,8 +11,7 @@ use berth_container_config::{
 use berth_kernel::user::User;
 use serde::Serialize;
 
-use crate::config_file::ConfigFile;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -80,14 +79,7 @@ impl Finding {
 /// Everything about a file, for a container that `caller` starts; in the order of lines, file by
 /// file.
 pub fn lint(file: &Path, caller: &User) -> Result<Vec<Finding>> {
-    let config = match ConfigFile::open(file) {
-        // A link is fine as long as nothing is written.
-        Err(Error::Other(_)) if file.is_symlink() => {
-            let target = std::fs::canonicalize(file);
-            ConfigFile::open(&target.map_err(|error| Error::file("read", file, error))?)?
-        }
-        other => other?,
-    };
+    let config = super::readable(file)?;
     let mut findings: Vec<Finding> = match load_text(file, config.text(), &DiskLoader) {
         Ok(_) => Vec::new(),
         Err(LoadError::Invalid(problems)) => problems.iter().map(Finding::error).collect(),
