@@ -10,6 +10,7 @@
 
 mod base;
 mod delegation;
+pub mod devices;
 mod dir;
 mod error;
 mod hierarchy;

@@ -3,6 +3,7 @@
 //! Everything here refers to objects by descriptor where the kernel allows it and returns
 //! [`std::io::Error`] from the kernel's errno; the caller adds what it was doing.
 
+pub mod bpf;
 pub mod core_sched;
 pub mod cred;
 pub mod fs;

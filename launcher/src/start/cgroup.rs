@@ -4,6 +4,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use berth_cgroups::devices::DeviceFilter;
 use berth_cgroups::{CgroupDir, CgroupPath, DelegatedBase, Hierarchy, LimitSetting};
 use berth_common::{ContainerName, cgroup};
 use berth_container_config::IdMapping;
@@ -47,11 +48,13 @@ impl Base {
     ///
     /// The caller must not have processes in the delegated cgroup itself; if it has (a session
     /// without our PAM module), they are moved to the leaf, as the kernel wants it.
-    /// What a container of that name and with these `ids` left is removed first.
+    /// What a container of that name and with these `ids` left is removed first. After an error
+    /// nothing is left.
     pub fn make(
         &self,
         name: &ContainerName,
         limits: &[LimitSetting],
+        devices: Option<&DeviceFilter>,
         ids: &[IdMapping],
     ) -> Result<ContainerCgroup> {
         let dir = self.base.dir();
@@ -71,22 +74,45 @@ impl Base {
             }
             other => drop(other.map_err(fail)?),
         }
-        let container = dir.make_child(name.as_str()).map_err(fail)?;
-        hand_on(&container, &wanted)?;
-        let monitor = container.make_child(cgroup::MONITOR).map_err(fail)?;
-        let payload = container.make_child(cgroup::PAYLOAD).map_err(fail)?;
-        bound(&payload)?;
-        for limit in limits {
-            limit.apply(&payload).map_err(fail)?;
-        }
         let path = self.base.path().child(name.as_str()).map_err(fail)?;
-        Ok(ContainerCgroup {
-            path,
-            monitor,
-            payload,
-            leaf,
-        })
+        let made = make_below(dir, name, &wanted, |payload| {
+            for limit in limits {
+                limit.apply(payload).map_err(fail)?;
+            }
+            devices.map_or(Ok(()), |devices| {
+                payload.filter_devices(devices).map_err(fail)
+            })
+        });
+        match made {
+            Ok((monitor, payload)) => Ok(ContainerCgroup {
+                path,
+                monitor,
+                payload,
+                leaf,
+            }),
+            Err(error) => {
+                // Nobody was in it yet. The first error is the one to tell.
+                let _ = dir.remove_tree(name.as_str());
+                Err(error)
+            }
+        }
     }
+}
+
+/// Makes the cgroups of the monitor and of the payload, which `limit` limits.
+fn make_below(
+    dir: &CgroupDir,
+    name: &ContainerName,
+    wanted: &[&str],
+    limit: impl FnOnce(&CgroupDir) -> Result<()>,
+) -> Result<(CgroupDir, CgroupDir)> {
+    let container = dir.make_child(name.as_str()).map_err(fail)?;
+    hand_on(&container, wanted)?;
+    let monitor = container.make_child(cgroup::MONITOR).map_err(fail)?;
+    let payload = container.make_child(cgroup::PAYLOAD).map_err(fail)?;
+    bound(&payload)?;
+    limit(&payload)?;
+    Ok((monitor, payload))
 }
 
 /// Whoever is root inside may make cgroups; not more, and not deeper, than can be removed. A

@@ -11,6 +11,7 @@ use std::ffi::CString;
 use std::path::PathBuf;
 
 use berth_cgroups::LimitSetting;
+use berth_cgroups::devices::DeviceFilter;
 use berth_common::ContainerName;
 use berth_container_config::{IdKind, IdMapping, Personality};
 use berth_kernel::mount::{Attributes, Propagation};
@@ -132,6 +133,8 @@ pub struct StartPlan {
     pub host_network: bool,
     /// Limits on its cgroup.
     pub limits: Vec<LimitSetting>,
+    /// What it may do with devices; `None`: what its processes' rights are.
+    pub devices: Option<DeviceFilter>,
     /// Its mounts.
     pub mounts: Vec<MountPlan>,
     /// How `/proc` is mounted.

@@ -1,22 +1,39 @@
 //! Which devices a container may use.
 
-use berth_container_config::Config;
+use berth_cgroups::devices::{Device, DeviceFilter, MKNOD, READ, WRITE};
+use berth_container_config::{Config, DeviceAccess, DeviceKind, DeviceRule};
 use berth_kernel::cred;
 
-use crate::error::{Error, Result};
+/// The filter for root's container. An ordinary user's container has no rights to devices but those
+/// of its owner, whatever the rules say, and makes none: the kernel asks for CAP_MKNOD in its first
+/// user namespace, and takes no filter from him. So rules mean nothing there, as to LXC.
+pub fn devices(config: &Config) -> Option<DeviceFilter> {
+    if config.devices.is_empty() || !cred::effective_uid().is_root() {
+        return None;
+    }
+    let mut filter = DeviceFilter::default();
+    for rule in &config.devices {
+        add(&mut filter, rule);
+    }
+    Some(filter)
+}
 
-/// An ordinary user's container has no rights to devices but those of its owner, whatever the
-/// rules say, and makes none: the kernel asks for CAP_MKNOD in its first user namespace. So they
-/// mean nothing there, as to LXC. Root's container would have more than its rules allow.
-pub fn refuse_what_is_not_obeyed(config: &Config) -> Result<()> {
-    let first = config.devices.first();
-    match first.filter(|_| cred::effective_uid().is_root()) {
-        None => Ok(()),
-        Some(rule) => Err(Error::other(format!(
-            "{}: lxc.cgroup2.devices: this version of Berth does not restrict the devices of \
-             root's containers; remove the lines if the container does not depend on them, or \
-             make it a container of an ordinary user's, which makes none",
-            rule.at
-        ))),
+/// The kernel of version 1 took `a` for everything, whatever stood behind it.
+fn add(filter: &mut DeviceFilter, rule: &DeviceRule) {
+    let allow = rule.access == DeviceAccess::Allow;
+    let access = [(rule.make, MKNOD), (rule.read, READ), (rule.write, WRITE)];
+    let device = |block| Device {
+        block,
+        major: rule.major,
+        minor: rule.minor,
+        access: access
+            .iter()
+            .filter(|(wanted, _)| *wanted)
+            .fold(0, |all, (_, bit)| all | bit),
+    };
+    match rule.kind {
+        DeviceKind::All => filter.set_all(allow),
+        DeviceKind::Block => filter.set(allow, device(true)),
+        DeviceKind::Character => filter.set(allow, device(false)),
     }
 }

@@ -39,7 +39,6 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
             .collect::<Result<_>>()?,
         None => vec![c"/sbin/init".to_owned()],
     };
-    devices::refuse_what_is_not_obeyed(config)?;
     let network = net::network(config, &script_environment(place, name, &rootfs))?;
     if let Some(net) = network.plans.first()
         && !cred::effective_uid().is_root()
@@ -73,6 +72,7 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         host_network: network.of_host,
         warnings: network.warnings,
         limits: limits(config)?,
+        devices: devices::devices(config),
         mounts: mount::mounts(config, &dir)?,
         console: console::console(config, &root)?,
         root,
