@@ -187,6 +187,27 @@ pub fn keep_capabilities() -> io::Result<()> {
     check(done.into()).map(drop)
 }
 
+/// Lets the next program keep these of the caller's permitted capabilities, whoever's it is
+/// (capabilities(7), ambient set).
+pub fn keep_capabilities_across_exec(keep: CapabilitySet) -> io::Result<()> {
+    let now = capabilities()?;
+    set_capabilities(now.effective, now.permitted, keep)?;
+    for number in (0..64).filter(|number| keep.contains(*number)) {
+        // SAFETY: PR_CAP_AMBIENT takes integers.
+        let done = unsafe {
+            libc::prctl(
+                libc::PR_CAP_AMBIENT,
+                libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong,
+                libc::c_ulong::from(number),
+                0,
+                0,
+            )
+        };
+        check(done.into())?;
+    }
+    Ok(())
+}
+
 /// Permitted capabilities of the calling thread (capget(2)).
 pub fn permitted_capabilities() -> io::Result<CapabilitySet> {
     capabilities().map(|now| now.permitted)

@@ -8,6 +8,7 @@ pub mod core_sched;
 pub mod cred;
 pub mod fs;
 pub mod limits;
+pub mod loop_device;
 pub mod mount;
 pub mod netlink_socket;
 pub mod ns;

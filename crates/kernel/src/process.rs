@@ -279,6 +279,9 @@ pub fn is_single_threaded() -> io::Result<bool> {
     match std::fs::metadata("/proc/self/task") {
         Ok(task) => Ok(task.nlink() <= 3),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        // On the way into a container whose root file system a program serves, which does not
+        // know the caller's uid.
+        Err(error) if error.raw_os_error() == Some(libc::EOVERFLOW) => Ok(true),
         Err(error) => Err(error),
     }
 }

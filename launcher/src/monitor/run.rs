@@ -21,7 +21,7 @@ use crate::mapped::{Mapping, explain_no_user_namespace};
 use crate::start::cgroup::ContainerCgroup;
 use crate::start::plan::StartPlan;
 use crate::start::remains::Root;
-use crate::start::{child, host_mounts, nic, overlay, sync};
+use crate::start::{child, fuse, host_mounts, nic, overlay, sync};
 use crate::state::{LastExit, Record, Runtime, State, now};
 
 /// More clients than this at once are turned away.
@@ -46,6 +46,8 @@ pub struct Run<'a> {
     /// Its namespaces, for hooks after its end.
     namespaces: hooks::Kept,
     terminals: Terminals,
+    /// The program that serves the root file system, if one does.
+    server: Option<fuse::Server>,
     clients: Vec<Client>,
     sessions: Vec<Session>,
     /// Connections that wait for the container's end.
@@ -86,6 +88,7 @@ impl<'a> Run<'a> {
             outside: nic::Outside::default(),
             namespaces: Vec::new(),
             terminals: Terminals::default(),
+            server: None,
             clients: Vec::new(),
             sessions: Vec::new(),
             waiting: Vec::new(),
@@ -98,6 +101,8 @@ impl<'a> Run<'a> {
     pub fn start(&mut self, starter: Option<BorrowedFd<'_>>) -> Result<()> {
         let result = self.try_start(starter);
         if result.is_err() {
+            // Init cannot end while it waits for a server that hangs.
+            self.server = None;
             if let Some(init) = self.init.take() {
                 // Its exit code says nothing that the error does not.
                 let _ = init.pidfd.signal(Signal::SIGKILL as i32);
@@ -156,10 +161,19 @@ impl<'a> Run<'a> {
         let nics = self.make_nics(mapping);
         // If the child has failed meanwhile, no helper could serve it: its reason counts.
         let nics = nics.map_err(|error| failure_told(&ours).unwrap_or(error))?;
-        let mounts = host_mounts::make(plan, pid)?;
+        let made = match &self.init {
+            Some(init) => host_mounts::make(plan, init)?,
+            None => host_mounts::Made::default(),
+        };
         // If the child failed meanwhile, its own reason is the one to be told.
-        let _ = sync::send_mounts(&ours, &mounts);
-        drop(mounts);
+        let _ = sync::send_mounts(&ours, &made.mounts);
+        drop(made.mounts);
+        self.server = made.server;
+        if self.server.is_some() {
+            // It may hang, and the child in its file system.
+            sock::set_receive_timeout(ours.as_fd(), Some(fuse::PATIENCE))
+                .map_err(|error| Error::os("set up a socket", error))?;
+        }
         let _ = ours.send(&sync::go(&nics), &[]);
         self.wait_for_exec(&ours, pid, starter)?;
 
@@ -531,6 +545,8 @@ impl<'a> Run<'a> {
         if let Some(cgroup) = self.cgroup {
             let _ = cgroup.payload.kill();
         }
+        // What waits for it could not end.
+        self.server = None;
     }
 
     fn note_stopping(&mut self) {
@@ -549,6 +565,7 @@ impl<'a> Run<'a> {
     fn clear_between_lives(&mut self) {
         self.terminals.end_life();
         self.end_sessions();
+        self.server = None;
         self.record.state = State::Starting;
         self.record.init = None;
         self.undo_nics();

@@ -1,25 +1,47 @@
 //! Mounts that take root's rights on the host: the container's first process, root of its own
 //! user namespace only, cannot make them. The monitor makes them, detached, and hands them over.
 
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use berth_kernel::mount::DetachedMount;
+use berth_kernel::loop_device::LoopDevice;
+use berth_kernel::mount::{Attributes, DetachedMount};
 use berth_kernel::ns::{Kind, Namespace};
+use berth_kernel::process::Child;
 use nix::fcntl::{AT_FDCWD, OFlag};
 
-use super::plan::{IdmapFrom, MountPlan, MountSource, RootSource, StartPlan};
+use super::plan::{IdmapFrom, ImagePlan, MountPlan, MountSource, RootSource, StartPlan};
+use super::{fuse, image};
 use crate::error::{Error, Plain, Result};
 
-/// The mounts in the order in which the child takes them: the root file system if it is one of
-/// these, then each entry that is one. `None` stands for an optional one that cannot be had.
-pub fn make(plan: &StartPlan, init: i32) -> Result<Vec<Option<DetachedMount>>> {
-    let mut mounts = Vec::new();
-    if plan.root.is_made_by_monitor() {
-        mounts.push(Some(root(plan, init)?));
+/// What the monitor made.
+#[derive(Default)]
+pub struct Made {
+    /// The mounts in the order in which the child takes them: the root file system if it is one of
+    /// these, then each entry that is one. `None` stands for an optional one that cannot be had.
+    pub mounts: Vec<Option<DetachedMount>>,
+    /// The program that serves the root file system.
+    pub server: Option<fuse::Server>,
+}
+
+/// Makes them for the container of process `init`, whose ids are mapped.
+pub fn make(plan: &StartPlan, init: &Child) -> Result<Made> {
+    let mut made = Made::default();
+    let mounts = &mut made.mounts;
+    if let RootSource::Image(image) = &plan.root.source
+        && let Some(fuse) = &image.fuse
+    {
+        let (server, root) = fuse::serve(plan, image, fuse, &init.pidfd)?;
+        mounts.push(Some(root));
+        made.server = Some(server);
+    } else if plan.root.is_made_by_monitor() {
+        mounts.push(Some(root(plan, init.pid)?));
     }
+    let init = init.pid;
     for entry in plan.mounts.iter().filter(|entry| entry.idmap.is_some()) {
         mounts.push(match bind(entry, init) {
             Ok(mount) => Some(mount),
@@ -34,13 +56,14 @@ pub fn make(plan: &StartPlan, init: i32) -> Result<Vec<Option<DetachedMount>>> {
             }
         });
     }
-    Ok(mounts)
+    Ok(made)
 }
 
 fn root(plan: &StartPlan, init: i32) -> Result<DetachedMount> {
     let root = &plan.root;
     let made = match &root.source {
         RootSource::Directory(path) => DetachedMount::bind(AT_FDCWD, path, true),
+        RootSource::Image(image) => mount_image(image, &root.options),
         RootSource::Overlay { .. } => Err(io::ErrorKind::Unsupported.into()),
     };
     made.and_then(|mount| {
@@ -54,6 +77,34 @@ fn root(plan: &StartPlan, init: i32) -> Result<DetachedMount> {
             explain(&error)
         ))
     })
+}
+
+fn mount_image(
+    image: &ImagePlan,
+    options: &[(CString, Option<CString>)],
+) -> io::Result<DetachedMount> {
+    let mut options: Vec<(&CStr, Option<&CStr>)> = options
+        .iter()
+        .map(|(key, value)| (key.as_c_str(), value.as_deref()))
+        .collect();
+    if image.read_only {
+        options.push((c"ro", None));
+    }
+    let mount = |device: &Path| {
+        let device = CString::new(device.as_os_str().as_bytes())?;
+        let attributes = match image.read_only {
+            true => Attributes::READ_ONLY,
+            false => Attributes::NONE,
+        };
+        DetachedMount::new(image.kind.name(), Some(&device), &options, attributes)
+    };
+    if image.is_device {
+        return mount(&image.path);
+    }
+    let file = image::open(&image.path, image.read_only)?;
+    // Held until it is mounted; the mount holds it then.
+    let device = LoopDevice::attach(file.as_fd(), image.read_only)?;
+    mount(device.path())
 }
 
 fn bind(entry: &MountPlan, init: i32) -> io::Result<DetachedMount> {

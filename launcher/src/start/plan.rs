@@ -22,7 +22,7 @@ use crate::hook::Hooks;
 use super::confinement::Confinement;
 pub use console::{ConsolePlan, LogFilePlan, PeerPlan};
 pub use net::{LinkPlan, NetPlan, Scripts, StackedPlan, VethPlan, Way};
-pub use root::{IdmapFrom, RootPlan, RootSource};
+pub use root::{FusePlan, IdmapFrom, ImagePlan, RootPlan, RootSource};
 
 /// A file or directory to be made where a mount's target is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

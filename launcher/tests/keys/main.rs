@@ -7,6 +7,7 @@ mod devices;
 mod files;
 mod hooks;
 mod hostile;
+mod images;
 mod include;
 mod inits;
 mod legacy;

@@ -37,6 +37,12 @@ const TEST_PACKAGES: &[&str] = &[
     "pamtester",
     "procps",
     "strace",
+    // Root file systems in images.
+    "e2fsprogs",
+    "erofs-utils",
+    "fuse2fs",
+    "squashfs-tools",
+    "squashfuse",
 ];
 /// The package whose tests boot hosts.
 const BOOTED: &str = "berth-tests-booted";

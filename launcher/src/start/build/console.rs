@@ -74,6 +74,7 @@ fn own_file(path: &Path, at: &Position, key: &str, root: &RootPlan) -> Result<Pa
     }
     let inside = match &root.source {
         RootSource::Directory(path) => path.canonicalize().ok(),
+        RootSource::Image(_) => None,
         RootSource::Overlay { upper, .. } => upper.canonicalize().ok(),
     };
     if inside.is_some_and(|inside| place.starts_with(inside)) {

@@ -1,5 +1,6 @@
 //! `lxc.rootfs.…`
 
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use berth_container_config::value::{MountIdmap, MountOptions, RootSource as Wanted};
@@ -7,7 +8,8 @@ use berth_container_config::{Config, Position};
 use berth_kernel::cred;
 
 use super::super::host_mounts::open_user_namespace;
-use super::super::plan::{IdmapFrom, RootPlan, RootSource};
+use super::super::image::{self, FileSystem};
+use super::super::plan::{FusePlan, IdmapFrom, ImagePlan, RootPlan, RootSource};
 use super::mount::{attributes, data, propagation, require_access_times};
 use crate::error::{Error, Plain, Result};
 
@@ -24,20 +26,33 @@ pub(super) fn root(config: &Config, dir: &Path) -> Result<(RootPlan, PathBuf)> {
             dir.join("rootfs").display()
         )));
     };
-    let source = source(&wanted.value, &wanted.at)?;
+    let none = MountOptions::default();
+    let (options, at) = match &config.rootfs.options {
+        Some(given) => (&given.value, &given.at),
+        None => (&none, &wanted.at),
+    };
+    let read_only = options.read_only == Some(true);
+    let source = source(&wanted.value, &wanted.at, read_only)?;
     let mount_point = match (&config.rootfs.mount, &source) {
         (Some(mount), _) => {
             require_directory(&mount.value, &mount.at, "lxc.rootfs.mount", "mount point")?;
             mount.value.clone()
         }
         (None, RootSource::Directory(path)) => path.clone(),
-        (None, RootSource::Overlay { .. }) => dir.to_owned(),
+        (None, RootSource::Overlay { .. } | RootSource::Image(_)) => dir.to_owned(),
     };
-    let none = MountOptions::default();
-    let (options, at) = match &config.rootfs.options {
-        Some(given) => (&given.value, &given.at),
-        None => (&none, &wanted.at),
+    let mount_point = match &source {
+        RootSource::Image(_) => mount_point.canonicalize().unwrap_or(mount_point),
+        _ => mount_point,
     };
+    if let (RootSource::Image(image), Some(option)) = (&source, options.data.first())
+        && image.fuse.is_some()
+    {
+        return Err(Error::other(format!(
+            "{at}: lxc.rootfs.options: expected ro, nosuid, nodev, noexec or noatime, since a \
+             program serves the image and not the kernel, found “{option}”"
+        )));
+    }
     if let (RootSource::Directory(_), Some(option)) = (&source, options.data.first()) {
         return Err(Error::other(format!(
             "{at}: lxc.rootfs.options: expected options that a directory can have (ro, nosuid, \
@@ -65,7 +80,7 @@ pub(super) fn root(config: &Config, dir: &Path) -> Result<(RootPlan, PathBuf)> {
     Ok((plan, mount_point))
 }
 
-fn source(wanted: &Wanted, at: &Position) -> Result<RootSource> {
+fn source(wanted: &Wanted, at: &Position, read_only: bool) -> Result<RootSource> {
     const KEY: &str = "lxc.rootfs.path";
     match wanted {
         Wanted::Overlay { lower, upper } => {
@@ -88,10 +103,102 @@ fn source(wanted: &Wanted, at: &Position) -> Result<RootSource> {
                 work: parent.join(WORK),
             })
         }
+        Wanted::Image(path) => image(path, at, read_only, false).map(RootSource::Image),
+        Wanted::Device(path) => image(path, at, read_only, true).map(RootSource::Image),
+        Wanted::Any(path) if kind_of(path).is_some_and(|kind| kind.is_file()) => {
+            image(path, at, read_only, false).map(RootSource::Image)
+        }
+        Wanted::Any(path) if kind_of(path).is_some_and(|kind| kind.is_block_device()) => {
+            image(path, at, read_only, true).map(RootSource::Image)
+        }
         other => {
             require_directory(other.path(), at, KEY, "root directory")?;
             Ok(RootSource::Directory(other.path().to_owned()))
         }
+    }
+}
+
+fn kind_of(path: &Path) -> Option<std::fs::FileType> {
+    std::fs::metadata(path).ok().map(|found| found.file_type())
+}
+
+fn image(path: &Path, at: &Position, read_only: bool, is_device: bool) -> Result<ImagePlan> {
+    let refused = |why: String| {
+        Error::other(format!(
+            "{at}: lxc.rootfs.path: {} cannot be the root file system: {why}",
+            path.display()
+        ))
+    };
+    let opened = match is_device {
+        false => image::open(path, true),
+        true if !kind_of(path).is_some_and(|kind| kind.is_block_device()) => {
+            Err(std::io::Error::other("it is no block device"))
+        }
+        true => std::fs::File::open(path),
+    };
+    let file = opened.map_err(|error| refused(Plain(&error).to_string()))?;
+    let kind = FileSystem::of(&file).ok_or_else(|| {
+        refused(
+            "expected an ext4, xfs, btrfs, squashfs or erofs file system at its beginning".into(),
+        )
+    })?;
+    let read_only = read_only || kind.is_read_only();
+    if !read_only && !is_device {
+        image::open(path, false).map_err(|error| refused(Plain(&error).to_string()))?;
+    }
+    let fuse = match cred::effective_uid().is_root() {
+        true => None,
+        false if is_device => {
+            return Err(refused(
+                "only root's containers can be on a block device".to_owned(),
+            ));
+        }
+        false => Some(fuse(kind).map_err(refused)?),
+    };
+    Ok(ImagePlan {
+        path: path.to_owned(),
+        kind,
+        read_only,
+        is_device,
+        fuse,
+    })
+}
+
+/// The program that serves images of this kind, if it can.
+fn fuse(kind: FileSystem) -> std::result::Result<FusePlan, String> {
+    let name = kind.name().to_string_lossy();
+    let Some((programs, package)) = kind.servers() else {
+        return Err(format!(
+            "the kernel lets only root mount {name}, and no program serves it; expected ext4, \
+             squashfs or erofs"
+        ));
+    };
+    let path = std::env::var_os("PATH").unwrap_or_else(|| crate::exec::DEFAULT_PATH.into());
+    let places: Vec<PathBuf> = std::env::split_paths(&path)
+        .filter(|dir| dir.is_absolute())
+        .collect();
+    let found = programs.iter().find_map(|program| {
+        let mut files = places.iter().map(|dir| dir.join(program));
+        files.find(|file| file.is_file())
+    });
+    let program = found.ok_or_else(|| {
+        format!(
+            "the kernel lets only root mount {name}, and {} is missing, which serves it to others \
+             (an administrator installs it with: apt install {package})",
+            programs[0]
+        )
+    })?;
+    let device = Path::new("/dev/fuse");
+    let opened = std::fs::File::options().read(true).write(true).open(device);
+    match opened {
+        Ok(_) => Ok(FusePlan { program }),
+        Err(error) => Err(format!(
+            "{} needs {}, which cannot be opened: {} (an administrator makes it usable with: \
+             modprobe fuse && chmod 666 /dev/fuse)",
+            program.display(),
+            device.display(),
+            Plain(&error)
+        )),
     }
 }
 

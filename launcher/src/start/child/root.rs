@@ -46,6 +46,9 @@ impl HeldRoot {
                     .map_err(because_of("mount the root directory at", &plan.rootfs))?;
                 Ok(Self::Ready(root))
             }
+            RootSource::Image(_) => Ok(Self::Monitors {
+                mount_point: open(&plan.rootfs)?,
+            }),
             RootSource::Overlay { lower, upper, work } => Ok(Self::Layers {
                 mount_point: open(&plan.rootfs)?,
                 lower: lower

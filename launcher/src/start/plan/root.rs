@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use berth_kernel::mount::{Attributes, Propagation};
 
+use super::super::image::FileSystem;
+
 /// Where the root file system comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RootSource {
@@ -19,6 +21,30 @@ pub enum RootSource {
         /// Where the kernel prepares them, beside `upper`.
         work: PathBuf,
     },
+    /// A file system in a file or on a device.
+    Image(ImagePlan),
+}
+
+/// A file or a block device with a file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagePlan {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Which file system it has.
+    pub kind: FileSystem,
+    /// Whether nothing is written to it.
+    pub read_only: bool,
+    /// Whether it is a block device; otherwise a file.
+    pub is_device: bool,
+    /// The program that serves it; `None`: the kernel mounts it.
+    pub fuse: Option<FusePlan>,
+}
+
+/// A program that serves a file system in user space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FusePlan {
+    /// Its path.
+    pub program: PathBuf,
 }
 
 /// Whose ids the files of a mount get.
@@ -48,8 +74,8 @@ pub struct RootPlan {
 }
 
 impl RootPlan {
-    /// Whether only a process with root's rights on the host can mount it.
+    /// Whether the monitor makes the mount and hands it over.
     pub fn is_made_by_monitor(&self) -> bool {
-        self.idmap.is_some()
+        self.idmap.is_some() || matches!(self.source, RootSource::Image(_))
     }
 }
