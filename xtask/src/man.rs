@@ -519,7 +519,9 @@ mod tests {
             let in_file = module.strip_suffix("::tests").unwrap_or(module);
             let file = in_file.rsplit("::").next().unwrap();
             let exists = sources.iter().any(|(path, text)| {
-                path.file_stem().is_some_and(|stem| stem == file)
+                let dir = path.parent().and_then(Path::file_name);
+                (path.file_stem().is_some_and(|stem| stem == file)
+                    || dir.is_some_and(|dir| dir == file))
                     && text.contains(&format!("fn {test}("))
             });
             assert!(
