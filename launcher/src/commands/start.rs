@@ -15,6 +15,7 @@ use crate::berthd::{self, with_launch_socket};
 use crate::error::{Error, Result};
 use crate::monitor;
 use crate::place::Place;
+use crate::start::apparmor::Generated;
 use crate::start::build;
 use crate::start::cgroup::Base;
 use crate::start::own_program;
@@ -50,7 +51,14 @@ pub fn start(place: &Place, name: &ContainerName) -> Result<Vec<String>> {
     }
     own_program::execute_again_if_writable(place, name, &plan)?;
     let base = Base::of_caller()?;
-    monitor::start(&plan, &runtime, base.as_ref())?;
+    let generated = plan.confinement.generated.as_ref();
+    generated.map_or(Ok(()), Generated::load)?;
+    let started = monitor::start(&plan, &runtime, base.as_ref());
+    if let (Err(_), Some(generated)) = (&started, generated) {
+        // Why the container did not start is what counts.
+        let _ = generated.remove();
+    }
+    started?;
     Ok(warnings)
 }
 

@@ -603,6 +603,13 @@ impl<'a> Run<'a> {
         self.undo_nics();
         self.clear_cgroup();
         hooks::ended(self.plan, std::mem::take(&mut self.namespaces), "stop");
+        if let Some(generated) = &self.plan.confinement.generated
+            && let Err(why) = generated.remove()
+        {
+            let name = &generated.name;
+            let text = format!("the AppArmor profile {name} is left: {why}");
+            log::line(&self.plan.log_file, &text);
+        }
         self.record.state = State::Stopped;
         self.record.init = None;
         self.record.cgroup = None;

@@ -2,6 +2,7 @@
 
 use berth_kernel::cred::CapabilitySet;
 
+use super::apparmor::Generated;
 use super::filter::Filter;
 use super::label::Labels;
 
@@ -16,6 +17,8 @@ pub struct Confinement {
     pub session_keyring: bool,
     /// For the kernel's security modules.
     pub labels: Labels,
+    /// The profile among them that is made for this container.
+    pub generated: Option<Generated>,
     /// Which system calls are made.
     pub filter: Filter,
 }

@@ -1,5 +1,6 @@
 //! Starting a container: plan, monitor, first process.
 
+pub mod apparmor;
 pub mod build;
 pub mod cgroup;
 pub mod child;

@@ -1,14 +1,14 @@
 //! Filters of system calls.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use berth_test_private_host::{Host, ID};
+use berth_test_private_host::Host;
 
+use crate::seccomp_kept::{cache, entries};
 use crate::world::{Container, Owner, in_container, on_host, refused};
 
-const OWNERS: [Owner; 2] = [Owner::User, Owner::Root];
+pub const OWNERS: [Owner; 2] = [Owner::User, Owner::Root];
 
 /// Perl of the host, which makes any system call, in the container.
 const PERL: &str = "lxc.mount.entry = /usr usr none rbind,ro,create=dir\n\
@@ -16,7 +16,7 @@ const PERL: &str = "lxc.mount.entry = /usr usr none rbind,ro,create=dir\n\
                     lxc.mount.entry = /usr/lib64 lib64 none rbind,ro,create=dir,optional\n";
 
 /// What a system call in a command inside comes to: the number of its error, 0 for none.
-fn call(c: &Container<'_>, number: i64, arguments: &str) -> String {
+pub fn call(c: &Container<'_>, number: i64, arguments: &str) -> String {
     let comma = if arguments.is_empty() { "" } else { ", " };
     let program = format!("$r = syscall({number}{comma}{arguments}); print $r < 0 ? $! + 0 : 0");
     let output = c.berth(&["exec", c.name, "--", "/usr/bin/perl", "-e", &program]);
@@ -28,7 +28,7 @@ fn call(c: &Container<'_>, number: i64, arguments: &str) -> String {
 }
 
 /// A container under this policy, which its owner can read.
-fn under<'h>(host: &'h Host, owner: Owner, policy: &str, lines: &str) -> Container<'h> {
+pub fn under<'h>(host: &'h Host, owner: Owner, policy: &str, lines: &str) -> Container<'h> {
     let c = Container::create(host, owner, "web");
     write_policy(&c, policy);
     let profile = policy_file(&c);
@@ -39,36 +39,16 @@ fn under<'h>(host: &'h Host, owner: Owner, policy: &str, lines: &str) -> Contain
     c
 }
 
-fn policy_file(c: &Container<'_>) -> PathBuf {
+pub fn policy_file(c: &Container<'_>) -> PathBuf {
     c.dir().join("policy")
 }
 
-fn write_policy(c: &Container<'_>, policy: &str) {
+pub fn write_policy(c: &Container<'_>, policy: &str) {
     fs::write(policy_file(c), policy).unwrap();
 }
 
-fn cache(host: &Host, owner: Owner) -> PathBuf {
-    match owner {
-        Owner::User => host.home().join(".cache/berth/seccomp"),
-        Owner::Root => "/var/cache/berth/seccomp".into(),
-    }
-}
-
-/// The files of a cache and when each was written.
-fn entries(dir: &Path) -> Vec<(PathBuf, std::time::SystemTime)> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Vec::new();
-    };
-    let entry = |entry: std::io::Result<fs::DirEntry>| {
-        let path = entry.unwrap().path();
-        let written = fs::metadata(&path).unwrap().modified().unwrap();
-        (path, written)
-    };
-    entries.map(entry).collect()
-}
-
 /// Root's cache is a directory of the machine's; nothing of a test may stay there.
-fn private_cache() {
+pub fn private_cache() {
     let flags = nix::mount::MsFlags::empty();
     fs::create_dir_all("/var/cache").unwrap();
     nix::mount::mount(
@@ -217,82 +197,6 @@ fn arguments_are_compared() {
     });
 }
 
-/// A 32-bit program which does nothing but setpriority(7, 0, 0) and give its error number back.
-#[cfg(target_arch = "x86_64")]
-const SETPRIORITY_32: [u8; 116] = {
-    let mut file = [0; 116];
-    let header: [u8; 84] = [
-        0x7f, b'E', b'L', b'F', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, // 32 bits
-        2, 0, 3, 0, 1, 0, 0, 0, 0x54, 0x80, 0x04, 0x08, 52, 0, 0, 0, // i386, entry 0x8048054
-        0, 0, 0, 0, 0, 0, 0, 0, 52, 0, 32, 0, 1, 0, 0, 0, 0, 0, 0, 0, // one segment
-        1, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x04, 0x08, 0, 0x80, 0x04, 0x08, // at 0x8048000
-        116, 0, 0, 0, 116, 0, 0, 0, 5, 0, 0, 0, 0, 0x10, 0, 0,
-    ];
-    let code: [u8; 28] = [
-        0xb8, 97, 0, 0, 0, // mov eax, 97 (setpriority)
-        0xbb, 7, 0, 0, 0, // mov ebx, 7
-        0x31, 0xc9, // xor ecx, ecx
-        0x31, 0xd2, // xor edx, edx
-        0xcd, 0x80, // int 0x80
-        0xf7, 0xd8, // neg eax
-        0x89, 0xc3, // mov ebx, eax
-        0xb8, 1, 0, 0, 0, // mov eax, 1 (exit)
-        0xcd, 0x80, 0x90, // int 0x80; nop
-    ];
-    let mut at = 0;
-    while at < header.len() {
-        file[at] = header[at];
-        at += 1;
-    }
-    let mut at = 0;
-    while at < code.len() {
-        file[header.len() + at] = code[at];
-        at += 1;
-    }
-    file
-};
-
-#[cfg(target_arch = "x86_64")]
-#[test]
-fn sections_and_programs_of_32_bits() {
-    let exit_code = |c: &Container<'_>| {
-        let program = c.dir().join("rootfs/setpriority");
-        fs::write(&program, SETPRIORITY_32).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        c.start();
-        let code = c
-            .berth(&["exec", c.name, "--", "/setpriority"])
-            .status
-            .code();
-        let native = call(c, nix::libc::SYS_setpriority, "7, 0, 0");
-        c.stop();
-        (code.unwrap().to_string(), native)
-    };
-    on_host(|host| {
-        let c = under(host, Owner::User, "2\ndenylist\n", "");
-        assert_eq!(exit_code(&c), ("22".into(), "22".into()));
-        for (policy, both) in [
-            ("setpriority errno 77", "77"),
-            ("[all]\nsetpriority errno 77", "77"),
-            // On a machine that runs such programs a section's rules count for all of them.
-            ("[x86]\nsetpriority errno 77", "77"),
-            ("[X86_64]\nsetpriority errno 77", "77"),
-            ("[x32]\nsetpriority errno 77", "77"),
-            ("[arm64]\nsetpriority errno 77", "22"),
-            ("[s390x]\nsetpriority kill\n[all]\nacct kill", "22"),
-        ] {
-            write_policy(&c, &format!("2\ndenylist\n{policy}\n"));
-            assert_eq!(exit_code(&c), (both.into(), both.into()), "{policy}");
-        }
-        // Version 1 has numbers of this machine's own, so other programs have no calls at all.
-        let all: String = (0..1024).map(|number| format!("{number}\n")).collect();
-        write_policy(&c, &format!("1\nallowlist\n{all}"));
-        let (code, native) = exit_code(&c);
-        assert_eq!((code.as_str(), native.as_str()), ("159", "22"));
-        c.destroy();
-    });
-}
-
 #[test]
 fn malformed_policies_are_refused_with_their_line() {
     on_host(|host| {
@@ -404,83 +308,6 @@ fn supervisors_are_refused() {
     on_host(|host| {
         let c = under(host, Owner::User, "2\ndenylist\n\nioctl notify\n", "");
         c.start_is_refused("policy:4: notify: the call would wait for a supervisor");
-        c.destroy();
-    });
-}
-
-#[test]
-fn programs_are_kept_and_made_anew_where_they_are_damaged() {
-    for owner in OWNERS {
-        on_host(|host| {
-            private_cache();
-            let c = under(host, owner, "2\ndenylist\nacct errno 5\n", "");
-            let dir = cache(host, owner);
-            let run = || {
-                c.start();
-                assert_eq!(call(&c, nix::libc::SYS_acct, "0"), "5");
-                c.stop();
-                entries(&dir)
-            };
-            let first = run();
-            assert_eq!(first.len(), 1);
-            let (file, _) = &first[0];
-            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-            assert_eq!((mode(&dir), mode(file)), (0o700, 0o600));
-            assert_eq!(run(), first, "read, not written");
-            let whole = fs::read(file).unwrap();
-            let mut flipped = whole.clone();
-            *flipped.last_mut().unwrap() ^= 1;
-            for damaged in [&flipped[..], &whole[..whole.len() / 2], b""] {
-                fs::write(file, damaged).unwrap();
-                run();
-                assert_eq!(fs::read(file).unwrap(), whole);
-            }
-            // One that somebody else owns is not believed.
-            chown(file, Some(ID + 1), None).unwrap();
-            let again = run();
-            assert_eq!(again.len(), 1);
-            write_policy(&c, "2\ndenylist\nacct errno 5\n# other\n");
-            assert_eq!(run().len(), 2);
-            c.destroy();
-        });
-    }
-}
-
-#[test]
-fn without_room_for_the_program_a_start_only_takes_longer() {
-    on_host(|host| {
-        let c = under(host, Owner::User, "2\ndenylist\nacct errno 5\n", "");
-        let dir = host.home().join(".cache");
-        fs::create_dir_all(&dir).unwrap();
-        let small = nix::mount::MsFlags::empty();
-        let options = format!("size=4k,nr_inodes=4,mode=0755,uid={ID}");
-        nix::mount::mount(Some("c"), &dir, Some("tmpfs"), small, Some(&*options)).unwrap();
-        fs::write(dir.join("full"), [0; 4096]).unwrap();
-        for _ in 0..2 {
-            c.start();
-            assert_eq!(call(&c, nix::libc::SYS_acct, "0"), "5");
-            c.stop();
-        }
-        let left = cache(host, Owner::User);
-        assert!(entries(&left).is_empty(), "{:?}", entries(&left));
-        nix::mount::umount(&dir).unwrap();
-        c.destroy();
-    });
-}
-
-#[test]
-fn without_its_compiler_a_policy_is_refused() {
-    on_host(|host| {
-        let c = under(host, Owner::User, "2\ndenylist\nacct errno 5\n", "");
-        let mut start = c.command("berth");
-        start.env("BERTH_SECCOMP", "/nothing/berth-seccomp");
-        let output = start.args(["start", "--here", c.name]).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1));
-        assert!(
-            said.contains("cannot be compiled: /nothing/berth-seccomp: No such"),
-            "{said}"
-        );
         c.destroy();
     });
 }

@@ -1,6 +1,7 @@
 //! From a configuration to a plan: everything that can be refused is refused here, before
 //! anything is made.
 
+mod apparmor;
 mod confinement;
 mod console;
 mod devices;
@@ -50,7 +51,7 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         .as_ref()
         .map_or(name.as_str(), |given| given.value.as_str());
     let auto = &config.mount_auto;
-    let confinement = confinement::confinement(config, &place.owner, label::Modules::detect)?;
+    let confinement = confinement::confinement(config, place, name, label::Modules::detect)?;
     Ok(StartPlan {
         name: name.clone(),
         lxcpath: place.lxcpath.clone(),
