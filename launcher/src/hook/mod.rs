@@ -1,7 +1,7 @@
 //! Hooks: the owner's programs at certain points of a container's life, told what they are for as
 //! LXC's are (lxc.container.conf(5), CONTAINER HOOKS).
 
-mod program;
+pub(crate) mod program;
 
 use std::ffi::CString;
 use std::os::fd::BorrowedFd;
@@ -76,7 +76,10 @@ impl Hooks {
         let version = config.hooks.version.as_ref().map(|version| version.value);
         let version = version.unwrap_or_default();
         let commands: Vec<Command> = commands.collect::<Result<_>>()?;
-        let variables = match commands.is_empty() {
+        let has_scripts = |net: &berth_container_config::Net| {
+            net.script_up.is_some() || net.script_down.is_some()
+        };
+        let variables = match commands.is_empty() && !config.nets.values().any(has_scripts) {
             true => Vec::new(),
             false => variables(name, config, paths, version)?,
         };
@@ -91,6 +94,12 @@ impl Hooks {
     /// Whether hooks are told by variables what version 0 tells by arguments.
     pub fn tells_by_variables(&self) -> bool {
         self.version == HookVersion::Variables
+    }
+
+    /// What every command of the owner's on the host finds in its environment, scripts of
+    /// interfaces too.
+    pub fn variables(&self) -> &[(String, String)] {
+        &self.variables
     }
 
     /// Whether a configuration has one of this kind.
@@ -164,13 +173,18 @@ impl Hooks {
 /// Whether a command that names a program by its path on the host can be executed. A hook for
 /// copies may have gone with the LXC that installed it.
 fn require_program(kind: HookKind, text: &str, at: &str) -> Result<()> {
+    match kind {
+        HookKind::Start | HookKind::Clone => Ok(()),
+        _ => require_executable(text, at),
+    }
+}
+
+/// The same for any command of the owner's on the host.
+pub(crate) fn require_executable(text: &str, at: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let Some(program) = program::only_program(text).filter(|path| path.starts_with('/')) else {
         return Ok(());
     };
-    if matches!(kind, HookKind::Start | HookKind::Clone) {
-        return Ok(());
-    }
     let why = match std::fs::metadata(program) {
         Err(error) => crate::error::Plain(&error).to_string(),
         Ok(found) if !found.is_file() => "it is not a file".to_owned(),

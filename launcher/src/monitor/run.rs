@@ -158,7 +158,7 @@ impl<'a> Run<'a> {
         }
         self.namespaces = hooks::keep_namespaces(plan, pid)?;
         settings::write_proc_files(&plan.process, pid)?;
-        let nics = self.make_nics(mapping);
+        let nics = self.make_nics(mapping, starter);
         // If the child has failed meanwhile, no helper could serve it: its reason counts.
         let nics = nics.map_err(|error| failure_told(&ours).unwrap_or(error))?;
         let made = match &self.init {
@@ -186,7 +186,11 @@ impl<'a> Run<'a> {
     }
 
     /// The interfaces, while ids are being mapped; their names inside.
-    fn make_nics(&mut self, mapping: Option<Mapping>) -> Result<Vec<String>> {
+    fn make_nics(
+        &mut self,
+        mapping: Option<Mapping>,
+        starter: Option<BorrowedFd<'_>>,
+    ) -> Result<Vec<String>> {
         let Some(init) = &self.init else {
             return Err(killed_early());
         };
@@ -198,6 +202,7 @@ impl<'a> Run<'a> {
                 .cgroup
                 .and_then(|cgroup| cgroup.leaf.as_ref())
                 .map(AsFd::as_fd),
+            given_up: starter,
         };
         let requests = self.outside.request(&mut desk, self.plan, init);
         let mapped = mapping.map_or(Ok(()), Mapping::finish);

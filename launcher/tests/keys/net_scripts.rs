@@ -94,6 +94,36 @@ fn up_host(hosts: &[String]) -> &str {
 }
 
 #[test]
+fn version_1_tells_them_by_variables() {
+    for owner in [Owner::User, Owner::Root] {
+        on_host(|host| {
+            let container = Container::create(host, owner, "web");
+            let told = container.dir().join("told");
+            container.append(&format!(
+                "lxc.net.0.type = veth\nlxc.net.0.link = {BRIDGE}\nlxc.hook.version = 1\n\
+                 lxc.net.0.script.up = /bin/sh -c 'echo \"$#\"; env > {}' sh\n",
+                told.display()
+            ));
+            container.start();
+            let told = fs::read_to_string(told).unwrap();
+            let port = container.on_host(&format!("ls /sys/class/net/{BRIDGE}/brif"));
+            for line in [
+                "LXC_HOOK_VERSION=1".to_owned(),
+                "LXC_HOOK_TYPE=up".to_owned(),
+                "LXC_HOOK_SECTION=net".to_owned(),
+                "LXC_NAME=web".to_owned(),
+                "LXC_NET_TYPE=veth".to_owned(),
+                format!("LXC_NET_PARENT={BRIDGE}"),
+                format!("LXC_NET_PEER={port}"),
+            ] {
+                assert!(told.lines().any(|one| one == line), "no {line} in {told}");
+            }
+            container.destroy();
+        });
+    }
+}
+
+#[test]
 fn one_that_fails_ends_the_start_with_its_words() {
     for owner in [Owner::User, Owner::Root] {
         on_host(|host| {
@@ -104,7 +134,7 @@ fn one_that_fails_ends_the_start_with_its_words() {
             ));
             container.start_is_refused("lxc.net.0.script.up: ");
             container.start_is_refused("the firewall is missing");
-            container.start_is_refused("exit status: 4");
+            container.start_is_refused("exit code 4");
             container.wait_for_host(&format!("ip -o link show master {BRIDGE}"), "");
             container.destroy();
         });
@@ -123,6 +153,16 @@ fn one_that_hangs_ends_the_start() {
         assert_eq!(container.on_host("pgrep -f 'sleep 432[1]' || :"), "");
         container.destroy();
     });
+}
+
+#[test]
+fn a_program_that_is_not_there() {
+    let lines = "lxc.net.0.type = empty\nlxc.net.0.script.up = /no/such/script";
+    refused(
+        Owner::User,
+        lines,
+        "lxc.net.0.script.up: the program /no/such/script cannot be run",
+    );
 }
 
 #[test]

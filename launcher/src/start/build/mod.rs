@@ -40,7 +40,7 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
             .collect::<Result<_>>()?,
         None => vec![c"/sbin/init".to_owned()],
     };
-    let network = net::network(config, &script_environment(place, name, &rootfs))?;
+    let network = net::network(config)?;
     if let Some(net) = network.plans.first()
         && !cred::effective_uid().is_root()
     {
@@ -118,19 +118,6 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
             |file| file.value.clone(),
         ),
     })
-}
-
-/// What commands on the host learn of the container, under LXC's names.
-fn script_environment(place: &Place, name: &ContainerName, rootfs: &Path) -> Vec<(String, String)> {
-    let path = |path: &Path| path.to_string_lossy().into_owned();
-    [
-        ("LXC_NAME", name.to_string()),
-        ("LXC_CONFIG_FILE", path(&place.config_file(name))),
-        ("LXC_ROOTFS_PATH", path(rootfs)),
-        ("LXC_HOOK_VERSION", "0".to_owned()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .to_vec()
 }
 
 fn hook_paths<'p>(config: &Config, file: &'p Path, mount_point: &'p Path) -> Paths<'p> {

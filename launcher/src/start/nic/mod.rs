@@ -48,6 +48,8 @@ pub struct Desk<'a> {
     pub record: &'a mut Record,
     /// A cgroup that is not the container's, for what must outlive its end.
     pub leaf: Option<BorrowedFd<'a>>,
+    /// Something to read from this means that nobody waits for the start any more.
+    pub given_up: Option<BorrowedFd<'a>>,
 }
 
 impl Desk<'_> {

@@ -1,28 +1,19 @@
 //! Commands of the owner's on the host, when an interface comes and goes.
 
-use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
-use berth_kernel::process::PidFd;
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::Desk;
 use crate::error::{Error, Result};
-use crate::start::plan::{LinkPlan, NetPlan};
+use crate::hook::Hooks;
+use crate::hook::program::Program;
+use crate::start::plan::NetPlan;
 use crate::state::Nic;
 
 /// How long a command has.
 pub const TIME: Duration = Duration::from_secs(10);
-/// So much of the end of its output is told (bytes).
-const TOLD: usize = 1000;
 
 /// A command with everything that it is given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,24 +30,25 @@ pub struct ScriptCall {
 
 /// Notes down what undoes an interface's script, then runs the script.
 pub fn up(desk: &mut Desk<'_>, index: usize, net: &NetPlan) -> Result<()> {
-    let name = desk.plan.name.as_str();
+    let (name, hooks) = (desk.plan.name.as_str(), &desk.plan.hooks);
     let Some(nic) = desk.record.nics.get_mut(index) else {
         return Ok(());
     };
-    let up = call(name, net, nic, "up", net.scripts.up.as_ref());
-    nic.undo.down = call(name, net, nic, "down", net.scripts.down.as_ref());
+    let up = call(name, hooks, net, nic, "up", net.scripts.up.as_ref());
+    nic.undo.down = call(name, hooks, net, nic, "down", net.scripts.down.as_ref());
     if nic.undo.down.is_some() {
         desk.note()?;
     }
     match up {
         None => Ok(()),
-        Some(up) => up.run(TIME).map_err(Error::other),
+        Some(up) => up.run(TIME, desk.given_up).map_err(Error::other),
     }
 }
 
 /// LXC's arguments (`NAME net up TYPE [LINK] [NAME ON THE HOST]`) or its environment.
 fn call(
     container: &str,
+    hooks: &Hooks,
     net: &NetPlan,
     nic: &Nic,
     word: &str,
@@ -66,14 +58,14 @@ fn call(
     let kind = net.link.word();
     let link = net.link.parent().map(ToString::to_string);
     let host = Some(nic.host.clone()).filter(|host| !host.is_empty());
-    let mut environment = net.scripts.environment.clone();
+    let mut environment = hooks.variables().to_vec();
     let mut arguments = Vec::new();
-    if net.scripts.by_environment {
+    if hooks.tells_by_variables() {
         let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
         set("LXC_HOOK_TYPE", word.to_owned());
         set("LXC_HOOK_SECTION", "net".to_owned());
         set("LXC_NET_TYPE", kind.to_owned());
-        if let Some(link) = link.filter(|_| net.link != LinkPlan::Empty) {
+        if let Some(link) = link {
             set("LXC_NET_PARENT", link);
         }
         if let Some(host) = host {
@@ -95,161 +87,31 @@ fn call(
 }
 
 impl ScriptCall {
-    /// Runs it, as its owner. What it started in its process group ends with it if it takes too
-    /// long.
-    pub fn run(&self, time: Duration) -> std::result::Result<(), String> {
-        let told = |what: String| format!("{}: {}: {what}", self.at, self.command);
-        let os = |error: std::io::Error| told(format!("cannot be run: {error}"));
-        let (output, theirs) = nix::unistd::pipe().map_err(|errno| os(errno.into()))?;
-        for end in [&output, &theirs] {
-            fcntl(end, FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))
-                .map_err(|errno| os(errno.into()))?;
+    /// Runs it, as its owner; what it started ends with it if it takes too long, or if there is
+    /// something to read from `given_up`.
+    pub fn run(
+        &self,
+        time: Duration,
+        given_up: Option<BorrowedFd<'_>>,
+    ) -> std::result::Result<(), String> {
+        let mut program = Program::new(&self.command, self.arguments.clone(), None);
+        for (name, value) in &self.environment {
+            program.set(name, value);
         }
-        fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|errno| os(errno.into()))?;
-        let mut child = Command::new("/bin/sh")
-            .args(["-c", &format!("{} \"$@\"", self.command), "sh"])
-            .args(&self.arguments)
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(theirs.try_clone().map_err(os)?)
-            .stderr(theirs)
-            .spawn()
-            .map_err(os)?;
-        let mut said = Vec::new();
-        let ended = wait(&mut child, output, time, &mut said).map_err(os)?;
-        let said = String::from_utf8_lossy(&said);
+        let (end, said) = program
+            .run(time, given_up, &|| Ok(()))
+            .map_err(|error| format!("{}: cannot run the script: {error}", self.at))?;
+        if end.is_success() {
+            return Ok(());
+        }
         let said = match said.trim() {
             "" => "it said nothing".to_owned(),
             said => format!("it said: {said}"),
         };
-        match ended {
-            Some(status) if status.success() => Ok(()),
-            Some(status) => Err(told(format!("it ended with {status}; {said}"))),
-            None => Err(told(format!(
-                "it did not end within {} s and was killed; {said}",
-                time.as_secs_f32()
-            ))),
-        }
-    }
-}
-
-/// Waits for the command's end; `None` if it was killed for taking too long. Who holds the pipe
-/// open afterwards (a daemon) is not waited for.
-fn wait(
-    child: &mut std::process::Child,
-    output: OwnedFd,
-    time: Duration,
-    said: &mut Vec<u8>,
-) -> std::io::Result<Option<ExitStatus>> {
-    let group = Pid::from_raw(child.id().cast_signed());
-    let pidfd = PidFd::open(group.as_raw())?;
-    let mut output = std::fs::File::from(output);
-    let limit = Instant::now() + time;
-    let mut closed = false;
-    loop {
-        let left = limit.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            // It may end by itself at this moment.
-            let _ = killpg(group, Signal::SIGKILL);
-            child.wait()?;
-            read(&mut output, said)?;
-            return Ok(None);
-        }
-        let mut fds = vec![PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-        if !closed {
-            fds.push(PollFd::new(output.as_fd(), PollFlags::POLLIN));
-        }
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        match poll(&mut fds, timeout) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        closed = closed || read(&mut output, said)?;
-        if let Some(status) = child.try_wait()? {
-            read(&mut output, said)?;
-            return Ok(Some(status));
-        }
-    }
-}
-
-/// Takes what there is, of which the end is kept; whether it was the last.
-fn read(output: &mut std::fs::File, said: &mut Vec<u8>) -> std::io::Result<bool> {
-    let mut buffer = [0; 4096];
-    loop {
-        match output.read(&mut buffer) {
-            Ok(0) => return Ok(true),
-            Ok(count) => {
-                said.extend_from_slice(&buffer[..count]);
-                let surplus = said.len().saturating_sub(TOLD);
-                said.drain(..surplus);
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run(command: &str, time: Duration) -> std::result::Result<(), String> {
-        let call = ScriptCall {
-            at: "config:7: lxc.net.0.script.up".to_owned(),
-            command: command.to_owned(),
-            arguments: vec!["web".to_owned(), "two words".to_owned()],
-            environment: vec![("LXC_NET_TYPE".to_owned(), "veth".to_owned())],
-        };
-        call.run(time)
-    }
-
-    #[test]
-    fn words_arguments_and_environment_arrive() {
-        let check =
-            "sh -c 'test \"$1/$3/$LXC_NET_TYPE\" = \"own/two words/veth\" || exit 9' sh own";
-        run(check, TIME).unwrap();
-    }
-
-    #[test]
-    fn a_failure_is_told_with_the_output() {
-        let why = run("echo out; echo no bridge >&2; exit 3 #", TIME).unwrap_err();
-        assert!(
-            why.starts_with("config:7: lxc.net.0.script.up: echo out"),
-            "{why}"
-        );
-        assert!(
-            why.contains("exit status: 3") && why.contains("no bridge"),
-            "{why}"
-        );
-    }
-
-    #[test]
-    fn one_that_hangs_is_killed_with_what_it_started() {
-        let began = Instant::now();
-        let why = run(
-            "echo waiting; sleep 1000 & echo $!; wait #",
-            Duration::from_millis(200),
-        );
-        let why = why.unwrap_err();
-        assert!(began.elapsed() < Duration::from_secs(5), "{why}");
-        assert!(why.contains("waiting") && why.contains("0.2 s"), "{why}");
-        let pid = why.lines().last().unwrap().trim();
-        let gone = || {
-            std::fs::read_to_string(format!("/proc/{pid}/stat"))
-                .map_or(true, |stat| stat.contains(") Z "))
-        };
-        while !gone() {
-            assert!(began.elapsed() < Duration::from_secs(5), "{pid} lives");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    #[test]
-    fn a_daemon_that_it_leaves_is_not_waited_for() {
-        let began = Instant::now();
-        run("setsid sleep 3 & #", TIME).unwrap();
-        assert!(began.elapsed() < Duration::from_secs(2));
+        Err(format!(
+            "{}: the script “{}” {end}; {said}",
+            self.at,
+            crate::printable::cell(&self.command)
+        ))
     }
 }

@@ -49,7 +49,7 @@ pub fn undo(nics: &[Nic]) -> Vec<String> {
     let mut failures = Vec::new();
     for nic in nics.iter().rev().filter(|nic| !nic.undo.is_empty()) {
         if let Some(down) = &nic.undo.down {
-            failures.extend(down.run(script::TIME).err());
+            failures.extend(down.run(script::TIME, None).err());
         }
         failures.extend(undo_links(nic).err());
     }

@@ -136,9 +136,4 @@ pub struct Scripts {
     pub up: Option<(String, String)>,
     /// Before it is removed.
     pub down: Option<(String, String)>,
-    /// Whether they are told by environment variables instead of arguments
-    /// (`lxc.hook.version = 1`).
-    pub by_environment: bool,
-    /// What every command of the container's learns, as environment variables.
-    pub environment: Vec<(String, String)>,
 }

@@ -22,8 +22,8 @@ pub(super) struct Network {
     pub warnings: Vec<String>,
 }
 
-/// Judges all interfaces. `environment` is what their scripts learn besides the interface.
-pub(super) fn network(config: &Config, environment: &[(String, String)]) -> Result<Network> {
+/// Judges all interfaces.
+pub(super) fn network(config: &Config) -> Result<Network> {
     let mut network = Network {
         plans: Vec::new(),
         of_host: false,
@@ -44,9 +44,7 @@ pub(super) fn network(config: &Config, environment: &[(String, String)]) -> Resu
             NetType::Empty if !has_scripts => {}
             _ => {
                 let link = kind::link(net, &key, &mut host, is_root)?;
-                network
-                    .plans
-                    .push(plan(net, &key, link, environment, &mut host)?);
+                network.plans.push(plan(net, &key, link, &mut host)?);
             }
         }
     }
@@ -54,21 +52,15 @@ pub(super) fn network(config: &Config, environment: &[(String, String)]) -> Resu
     Ok(network)
 }
 
-fn plan(
-    net: &Net,
-    key: &str,
-    link: LinkPlan,
-    environment: &[(String, String)],
-    host: &mut HostLinks,
-) -> Result<NetPlan> {
+fn plan(net: &Net, key: &str, link: LinkPlan, host: &mut HostLinks) -> Result<NetPlan> {
     let at = net.kind.as_ref().map(|kind| kind.at.to_string());
-    let script = |given: &Option<Positioned<String>>, word| {
-        given.as_ref().map(|script| {
-            (
-                format!("{}: {key}.script.{word}", script.at),
-                script.value.clone(),
-            )
-        })
+    let script = |given: &Option<Positioned<String>>, word| -> Result<Option<(String, String)>> {
+        let Some(script) = given else {
+            return Ok(None);
+        };
+        let at = format!("{}: {key}.script.{word}", script.at);
+        crate::hook::require_executable(&script.value, &at)?;
+        Ok(Some((at, script.value.clone())))
     };
     let name = match &net.name {
         Some(name) => Some(interface(name, &format!("{key}.name"))?),
@@ -114,10 +106,8 @@ fn plan(
         )?,
         l2proxy: net.l2proxy.as_ref().is_some_and(|on| on.value),
         scripts: Scripts {
-            up: script(&net.script_up, "up"),
-            down: script(&net.script_down, "down"),
-            by_environment: false,
-            environment: environment.to_vec(),
+            up: script(&net.script_up, "up")?,
+            down: script(&net.script_down, "down")?,
         },
         link,
     })
