@@ -5,11 +5,13 @@ mod files;
 mod hooks;
 mod net;
 mod process;
+mod running;
 mod security;
 
 pub use hooks::Hooks;
 pub use net::{Ipv4Settings, Ipv6Settings, Ipvlan, Net, VethSettings};
 pub use process::Process;
+pub use running::Running;
 
 use crate::position::Positioned;
 use crate::value::{
@@ -55,6 +57,8 @@ pub struct Config {
     pub environment: Vec<Positioned<EnvironmentEntry>>,
     /// `lxc.hook.…`
     pub hooks: Hooks,
+    /// How the container is looked after
+    pub running: Running,
     /// What else init is given and runs in
     pub process: Process,
     /// `lxc.signal.…`

@@ -28,7 +28,7 @@ pub mod value;
 mod walk;
 
 pub use config::{
-    AppArmorSettings, Config, Hooks, Ipv4Settings, Ipv6Settings, Ipvlan, Net, Process,
+    AppArmorSettings, Config, Hooks, Ipv4Settings, Ipv6Settings, Ipvlan, Net, Process, Running,
     SeLinuxSettings, SeccompSettings, Security, Signals, Start, VethSettings,
 };
 pub use disk::{DiskLoader, MAX_FILE};

@@ -147,18 +147,14 @@ fn monitor(
     if let Err(error) = run.start(Some(starter.as_fd())) {
         drop(run.finish());
         // The starter removes the cgroup, unless it was killed.
-        if let Some(cgroup) = cgroup {
-            run::leave_janitor(runtime, cgroup, &plan.idmap);
-        }
+        run::leave_janitor(plan, runtime, cgroup, false);
         return failed(error);
     }
     let _ = starter.send(&Frame::new(REPORT_STARTED, Vec::new()), &[]);
     drop(starter);
     run.serve();
     let waiting = run.finish();
-    if let Some(cgroup) = cgroup {
-        run::leave_janitor(runtime, cgroup, &plan.idmap);
-    }
+    run::leave_janitor(plan, runtime, cgroup, plan.ephemeral);
     run::tell_ended(waiting);
     drop(lock);
     0
@@ -188,6 +184,7 @@ fn become_monitor(
     }
     std::env::set_current_dir("/").map_err(|error| Error::os("change to /", error))?;
     settings::lift_limits(&plan.process)?;
+    settings::own_mounts(plan)?;
     let lock = runtime
         .lock_as_monitor()?
         .ok_or_else(|| Error::AlreadyRunning(plan.name.clone()))?;

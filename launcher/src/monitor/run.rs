@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use berth_container_config::IdMapping;
 use berth_kernel::process::{self, Child, Exit, PidFd};
 use berth_kernel::signal::SignalQueue;
 use berth_kernel::sock;
@@ -18,6 +17,7 @@ use super::session::{Client, Session};
 use super::{executed, hooks, log, settings};
 use crate::error::{Error, Plain, Result};
 use crate::mapped::{Mapping, explain_no_user_namespace};
+use crate::place::Place;
 use crate::start::cgroup::ContainerCgroup;
 use crate::start::plan::StartPlan;
 use crate::start::remains::Root;
@@ -635,14 +635,23 @@ pub fn tell_ended(waiting: Vec<Connection>) {
 }
 
 /// A process cannot remove the cgroup it sits in. A child, born outside, waits for the monitor's
-/// end and removes it then, unless another monitor was faster.
-pub fn leave_janitor(runtime: &Runtime, cgroup: &ContainerCgroup, ids: &[IdMapping]) {
-    let Some(leaf) = &cgroup.leaf else { return };
+/// end and removes it then, and the container itself if it is to go, unless another monitor was
+/// faster.
+pub fn leave_janitor(
+    plan: &StartPlan,
+    runtime: &Runtime,
+    cgroup: Option<&ContainerCgroup>,
+    destroy: bool,
+) {
+    let leaf = cgroup.and_then(|cgroup| cgroup.leaf.as_ref());
+    if leaf.is_none() && !destroy {
+        return;
+    }
     let Ok(monitor) = PidFd::open(nix::unistd::getpid().as_raw()) else {
         return;
     };
-    let path = cgroup.path();
-    let janitor = process::clone(CloneFlags::empty(), Some(leaf.as_fd()), || {
+    let path = leaf.and(cgroup).map(ContainerCgroup::path);
+    let janitor = process::clone(CloneFlags::empty(), leaf.map(AsFd::as_fd), || {
         // Whoever waits for the end of the monitor's connections must not wait for us.
         if process::close_others(&[monitor.as_fd()]).is_err() {
             return 1;
@@ -650,15 +659,26 @@ pub fn leave_janitor(runtime: &Runtime, cgroup: &ContainerCgroup, ids: &[IdMappi
         let mut fds = [PollFd::new(monitor.as_fd(), PollFlags::POLLIN)];
         let _ = poll(&mut fds, PollTimeout::from(10_000u16));
         let limit = std::time::Duration::from_secs(120);
-        let Ok(_lock) = runtime.lock_for_verb(limit) else {
+        let Ok(lock) = runtime.lock_for_verb(limit) else {
             return 1;
         };
-        match runtime.monitor_pid() {
-            Ok(None) => u8::from(crate::start::cgroup::remove_remains(&path, ids).is_err()),
-            _ => 0,
+        if !matches!(runtime.monitor_pid(), Ok(None)) {
+            return 0;
         }
+        let removed = path
+            .is_none_or(|path| crate::start::cgroup::remove_remains(&path, &plan.idmap).is_ok());
+        drop(lock);
+        if destroy && let Err(error) = destroy_container(plan) {
+            log::line(&plan.log_file, &format!("cannot destroy: {error}"));
+        }
+        u8::from(!removed)
     });
     drop(janitor);
+}
+
+fn destroy_container(plan: &StartPlan) -> Result<()> {
+    let place = Place::own(Some(&plan.lxcpath))?;
+    crate::commands::destroy::destroy(&place, &plan.name, false).map(drop)
 }
 
 fn refuse(connection: &Connection, why: &str) {

@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
+use berth_kernel::mount::{self, Propagation};
+use berth_kernel::process;
+use nix::sched::CloneFlags;
+
 use crate::error::{Error, Plain, Result};
-use crate::start::plan::InitPlan;
+use crate::start::plan::{InitPlan, StartPlan};
 
 /// Lifts the monitor's own limits up to what the container is to have: what it makes inherits
 /// them, and only outside of the container's user namespace may a hard limit be lifted. Nothing is
@@ -20,6 +24,17 @@ pub fn lift_limits(plan: &InitPlan) -> Result<()> {
         lift().map_err(|error| Error::os(format!("lift lxc.prlimit.{}", limit.name), error))?;
     }
     Ok(())
+}
+
+/// Gives the monitor mounts of its own, which see the host's later ones: what hooks on the host
+/// mount goes with it.
+pub fn own_mounts(plan: &StartPlan) -> Result<()> {
+    if !plan.monitor_unshare {
+        return Ok(());
+    }
+    process::unshare(CloneFlags::CLONE_NEWNS)
+        .and_then(|()| mount::set_all_propagation(Propagation::Slave))
+        .map_err(|error| Error::os("give the monitor mounts of its own", error))
 }
 
 /// Writes the files of `lxc.proc` for the container's first process, which still has its owner's

@@ -168,6 +168,10 @@ pub struct StartPlan {
     pub pdeath_signal: i32,
     /// What the owner should know although it is no reason not to start.
     pub warnings: Vec<String>,
+    /// Whether it is destroyed when it has stopped.
+    pub ephemeral: bool,
+    /// Whether its monitor has mounts of its own.
+    pub monitor_unshare: bool,
     /// Where the monitor writes down what happened.
     pub log_file: PathBuf,
 }

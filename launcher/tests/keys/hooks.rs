@@ -384,8 +384,8 @@ fn a_hook_that_fails_ends_the_start_with_its_words() {
             let container = Container::create(host, Owner::User, "web");
             container.append(&format!(
                 "lxc.hook.{kind} = sh -c 'echo out of order; echo for good >&2; exit 3'\n\
-                 lxc.hook.{kind} = touch /run/seen/second\n\
-                 lxc.hook.post-stop = touch /run/seen/post-stop"
+                 lxc.hook.{kind} = sh -c 'touch /run/seen/second'\n\
+                 lxc.hook.post-stop = sh -c 'touch /run/seen/post-stop'"
             ));
             container.start_is_refused(&format!("lxc.hook.{kind}: the hook “sh -c"));
             container.start_is_refused("failed (exit code 3); it said: out of order\nfor good");

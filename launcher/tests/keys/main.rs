@@ -19,6 +19,7 @@ mod net_user;
 mod own_cgroup;
 mod own_program;
 mod process;
+mod running;
 mod seccomp;
 mod seccomp_kept;
 mod seccomp_machines;

@@ -113,11 +113,27 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         pdeath_signal: config.monitor_pdeath.as_ref().map_or(SIGKILL, |given| {
             given.value.map_or(0, |signal| signal.number())
         }),
+        ephemeral: config.running.ephemeral.as_ref().is_some_and(|on| on.value),
+        monitor_unshare: monitor_unshare(config)?,
         log_file: config.log_file.as_ref().map_or_else(
             || dir.join(format!("{name}.log")),
             |file| file.value.clone(),
         ),
     })
+}
+
+fn monitor_unshare(config: &Config) -> Result<bool> {
+    let given = config.running.monitor_unshare.as_ref();
+    match given.filter(|on| on.value) {
+        None => Ok(false),
+        Some(_) if cred::effective_uid().is_root() => Ok(true),
+        Some(given) => Err(Error::other(format!(
+            "{}: lxc.monitor.unshare: only root's monitors can have mounts of their own: a mount \
+             namespace takes CAP_SYS_ADMIN on the host; remove the line (mounts of hooks of the \
+             kinds pre-mount and mount are the container's alone in any case)",
+            given.at
+        ))),
+    }
 }
 
 fn hook_paths<'p>(config: &Config, file: &'p Path, mount_point: &'p Path) -> Paths<'p> {

@@ -44,10 +44,13 @@ pub(super) static ROWS: &[Key] = &[
         "lxc.cgroup.dir.monitor.pivot",
         "the dying monitor's control group",
     ),
-    not_obeyed(
+    scalar!(
         "lxc.cgroup.relative",
-        "staying below the caller's control group",
-    ),
+        "staying below the caller's control group, as all containers do",
+        running.cgroup_relative,
+        value::boolean
+    )
+    .shown_by("keys::running::containers_stay_below_their_owners_cgroup"),
     obeyed(
         "lxc.cgroup.*",
         "a file of version 1: of devices the same as lxc.cgroup2, others are refused",

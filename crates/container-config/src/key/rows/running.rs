@@ -8,7 +8,8 @@ pub(super) static ROWS: &[Key] = &[
         "asks init to halt",
         signals.halt,
         value::signal
-    ),
+    )
+    .shown_by("keys::running::the_halt_signal_asks_init_to_stop"),
     scalar!(
         "lxc.signal.reboot",
         "asks init to reboot",
@@ -45,7 +46,8 @@ pub(super) static ROWS: &[Key] = &[
         "what init gets when its monitor dies",
         monitor_pdeath,
         value::signal_or_none
-    ),
+    )
+    .shown_by("keys::running::what_init_gets_when_its_monitor_dies"),
     scalar!(
         "lxc.log.level",
         "how much to log",
@@ -57,8 +59,21 @@ pub(super) static ROWS: &[Key] = &[
         "where to log",
         log_file,
         value::absolute_path
-    ),
-    not_obeyed("lxc.ephemeral", "destruction on stop"),
+    )
+    .shown_by("keys::running::log_file"),
+    scalar!(
+        "lxc.ephemeral",
+        "whether the container is destroyed when it has stopped",
+        running.ephemeral,
+        value::boolean
+    )
+    .shown_by("keys::running::an_ephemeral_container_is_gone_after_its_stop"),
     not_obeyed("lxc.log.syslog", "logging by syslog"),
-    not_obeyed("lxc.monitor.unshare", "a mount namespace for the monitor"),
+    scalar!(
+        "lxc.monitor.unshare",
+        "whether the monitor has mounts of its own (root's only)",
+        running.monitor_unshare,
+        value::boolean
+    )
+    .shown_by("keys::running::a_monitor_with_mounts_of_its_own"),
 ];

@@ -1,0 +1,14 @@
+//! How a container is looked after while it runs.
+
+use crate::position::Positioned;
+
+/// Settings of the monitor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Running {
+    /// `lxc.ephemeral`, false by default: whether the container is destroyed when it has stopped
+    pub ephemeral: Option<Positioned<bool>>,
+    /// `lxc.monitor.unshare`, false by default: whether the monitor has mounts of its own
+    pub monitor_unshare: Option<Positioned<bool>>,
+    /// `lxc.cgroup.relative`. Either value is obeyed: no container leaves its owner's cgroup.
+    pub cgroup_relative: Option<Positioned<bool>>,
+}
