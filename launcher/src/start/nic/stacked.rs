@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use berth_common::InterfaceName;
 use berth_kernel::process::{self, Exit};
-use berth_netlink::{Socket, Stacked};
+use berth_netlink::{LinkChange, Socket, Stacked};
 use nix::sched::CloneFlags;
 
-use super::fail;
+use super::{fail, veth};
 use crate::error::{Error, Result};
 use crate::start::plan::{NetPlan, StackedPlan};
 use crate::state::Nic;
@@ -32,8 +32,10 @@ pub fn make(
         .find_link(&plan.lower)
         .map_err(fail)?
         .ok_or_else(|| Error::other(format!("there is no interface {}", plan.lower)))?;
+    // Kernels before 6.14 refuse a name that an interface of the caller's own namespace has.
+    let temporary = veth::random_name("berth")?;
     let stacked = Stacked {
-        name,
+        name: &temporary,
         lower: lower.index,
         namespace: Some(namespace),
         mac: None,
@@ -51,7 +53,36 @@ pub fn make(
             plan.lower
         )),
         _ => fail(error),
+    })?;
+    in_namespace(namespace, |socket| {
+        let link = socket.link(&temporary).map_err(other)?;
+        let change = LinkChange::new().name(name);
+        socket.change_link(link.index, &change).map_err(other)
     })
+    .map_err(|why| Error::other(format!("cannot name the {word} interface {name}: {why}")))
+}
+
+/// Works in a network namespace, in a process of its own.
+fn in_namespace(
+    namespace: BorrowedFd<'_>,
+    work: impl FnOnce(&mut Socket) -> std::io::Result<()>,
+) -> std::result::Result<(), String> {
+    let child = process::clone(CloneFlags::empty(), None, || {
+        let done = nix::sched::setns(namespace, CloneFlags::CLONE_NEWNET)
+            .map_err(std::io::Error::from)
+            .and_then(|()| Socket::open().map_err(other))
+            .and_then(|mut socket| work(&mut socket));
+        u8::from(done.is_err())
+    });
+    match child.and_then(|child| child.pidfd.wait()) {
+        Ok(Exit::Code(0)) => Ok(()),
+        Ok(exit) => Err(format!("the process that was to do it ended by {exit}")),
+        Err(error) => Err(crate::error::Plain(&error).to_string()),
+    }
+}
+
+fn other(error: berth_netlink::Error) -> std::io::Error {
+    std::io::Error::other(error.to_string())
 }
 
 /// Tries again while what is in the way may be on its way out.
@@ -83,25 +114,16 @@ pub fn remove(nics: &[Nic], namespace: BorrowedFd<'_>) -> Option<String> {
     if names.is_empty() {
         return None;
     }
-    let child = process::clone(CloneFlags::empty(), None, || {
-        u8::from(remove_in(namespace, &names).is_err())
-    });
-    let ended = child.and_then(|child| child.pidfd.wait());
-    match ended {
-        Ok(Exit::Code(0)) => None,
-        _ => Some("an interface could not be removed from the container's network".to_owned()),
-    }
-}
-
-fn remove_in(namespace: BorrowedFd<'_>, names: &[InterfaceName]) -> std::io::Result<()> {
-    nix::sched::setns(namespace, CloneFlags::CLONE_NEWNET)?;
-    let other = |error: berth_netlink::Error| std::io::Error::other(error.to_string());
-    let mut socket = Socket::open().map_err(other)?;
-    for name in names {
-        // The container may have renamed or removed it.
-        if let Some(link) = socket.find_link(name).map_err(other)? {
-            socket.delete_link(link.index).map_err(other)?;
+    let removed = in_namespace(namespace, |socket| {
+        for name in &names {
+            // The container may have renamed or removed it.
+            if let Some(link) = socket.find_link(name).map_err(other)? {
+                socket.delete_link(link.index).map_err(other)?;
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    });
+    removed
+        .err()
+        .map(|why| format!("an interface could not be removed from the container's network: {why}"))
 }

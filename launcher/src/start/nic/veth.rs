@@ -95,6 +95,17 @@ fn with_name(
     })
 }
 
+/// A name that nobody has, most likely; `prefix` is short.
+pub fn random_name(prefix: &str) -> Result<InterfaceName> {
+    let letters: String = random::<6>()?
+        .iter()
+        .map(|byte| char::from(LETTERS[usize::from(*byte) % 62]))
+        .collect();
+    format!("{prefix}{letters}")
+        .parse()
+        .map_err(|error: berth_common::NameError| Error::other(error.to_string()))
+}
+
 fn with_random_name(
     socket: &mut Socket,
     peer: Peer<'_>,
@@ -102,17 +113,10 @@ fn with_random_name(
     mtu: Option<u32>,
 ) -> Result<InterfaceName> {
     for attempt in 1.. {
-        let [a, b, c, d, e, suffix @ ..] = random::<11>()?;
-        let letters: String = suffix
-            .iter()
-            .map(|byte| char::from(LETTERS[usize::from(*byte) % 62]))
-            .collect();
-        let name: InterfaceName = format!("veth{letters}")
-            .parse()
-            .map_err(|error: berth_common::NameError| Error::other(error.to_string()))?;
+        let name = random_name("veth")?;
         let veth = Veth {
             name: &name,
-            mac: Some(Mac::for_bridge_port([a, b, c, d, e])),
+            mac: Some(Mac::for_bridge_port(random()?)),
             mtu,
             group: None,
             master,

@@ -88,7 +88,7 @@ pub(super) static ROWS: &[Key] = &[
         l2proxy,
         value::boolean
     )
-    .shown_by("keys::net_root::the_link_answers_for_a_routed_container"),
+    .shown_by("interfaces::the_link_answers_for_ipvlan_and_stops_with_the_container"),
     net_scalar!(
         "lxc.net.N.script.up",
         "a command of the host's after the interface is made, with ten seconds' time",
@@ -151,21 +151,21 @@ pub(super) static ROWS: &[Key] = &[
         veth.vlan,
         value::port_vlan
     )
-    .shown_by("keys::net_root::vlans_of_the_bridges_port"),
+    .shown_by("interfaces::vlans_and_ipvlan_reach_the_network"),
     net_list!(
         "lxc.net.N.veth.vlan.tagged.id",
         "a VLAN whose packets pass with their tags (root's containers)",
         veth.tagged,
         value::tagged_vlan
     )
-    .shown_by("keys::net_root::vlans_of_the_bridges_port"),
+    .shown_by("interfaces::vlans_and_ipvlan_reach_the_network"),
     net_scalar!(
         "lxc.net.N.vlan.id",
         "the VLAN (root's containers)",
         vlan_id,
         value::vlan_id
     )
-    .shown_by("keys::net_root::vlans"),
+    .shown_by("interfaces::vlans_and_ipvlan_reach_the_network"),
     net_scalar!(
         "lxc.net.N.macvlan.mode",
         "private, vepa, bridge or passthru (root's containers)",
@@ -179,12 +179,12 @@ pub(super) static ROWS: &[Key] = &[
         ipvlan.mode,
         value::ipvlan_mode
     )
-    .shown_by("keys::net_root::ipvlan_in_its_modes"),
+    .shown_by("interfaces::vlans_and_ipvlan_reach_the_network"),
     net_scalar!(
         "lxc.net.N.ipvlan.isolation",
         "bridge, private or vepa (root's containers)",
         ipvlan.isolation,
         value::ipvlan_isolation
     )
-    .shown_by("keys::net_root::ipvlan_in_its_modes"),
+    .shown_by("interfaces::vlans_and_ipvlan_reach_the_network"),
 ];
