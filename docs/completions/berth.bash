@@ -1672,7 +1672,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__restart)
-            opts="-t -k -P -h --timeout --kill --lxcpath --help"
+            opts="-t -k -r -P -h --timeout --kill --reboot --lxcpath --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

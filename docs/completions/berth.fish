@@ -63,6 +63,7 @@ complete -c berth -n "__fish_berth_using_subcommand stop" -s h -l help -d 'Print
 complete -c berth -n "__fish_berth_using_subcommand restart" -s t -l timeout -d 'Seconds that the container has to stop before it is killed' -r
 complete -c berth -n "__fish_berth_using_subcommand restart" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
 complete -c berth -n "__fish_berth_using_subcommand restart" -s k -l kill -d 'Kill it without asking'
+complete -c berth -n "__fish_berth_using_subcommand restart" -s r -l reboot -d 'Have its init reboot it instead (lxc.signal.reboot), under the monitor, in the cgroup and with the configuration that it has; --timeout is for that'
 complete -c berth -n "__fish_berth_using_subcommand restart" -s h -l help -d 'Print help'
 complete -c berth -n "__fish_berth_using_subcommand attach" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
 complete -c berth -n "__fish_berth_using_subcommand attach" -s h -l help -d 'Print help'

@@ -31,7 +31,7 @@ pub enum Verb {
     /// Ask a container to stop, wait, then kill it
     Stop(Stop),
     /// Stop a container and start it again
-    Restart(Stop),
+    Restart(Restart),
     /// Open a root shell in a running container
     Attach(Attach),
     /// Run a command in a running container
@@ -92,6 +92,18 @@ pub struct Start {
     /// Start it in this login session's cgroup, with which it ends, instead of the lasting one
     #[arg(long)]
     pub here: bool,
+}
+
+/// Arguments of restart.
+#[derive(Debug, Args)]
+pub struct Restart {
+    /// How to stop it.
+    #[command(flatten)]
+    pub stop: Stop,
+    /// Have its init reboot it instead (lxc.signal.reboot), under the monitor, in the cgroup and
+    /// with the configuration that it has; --timeout is for that
+    #[arg(short, long, conflicts_with = "kill")]
+    pub reboot: bool,
 }
 
 /// Arguments of stop and restart.

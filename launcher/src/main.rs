@@ -11,7 +11,7 @@ use std::time::Duration;
 use berth::cli::{self, Cli, Verb};
 use berth::commands::start::{Where, needs_launch, through_launch_socket};
 use berth::commands::stop::Stopped;
-use berth::commands::{autostart, cgroup, destroy, enable, info, list, start, stop};
+use berth::commands::{autostart, cgroup, destroy, enable, info, list, reboot, start, stop};
 use berth::console;
 use berth::doctor;
 use berth::error::{Error, Result};
@@ -189,7 +189,13 @@ fn report_stopped(name: &ContainerName, stopped: Stopped, options: &cli::Stop) {
     }
 }
 
-fn restart(cli: &Cli, place: &Place, options: &cli::Stop) -> Result<u8> {
+fn restart(cli: &Cli, place: &Place, options: &cli::Restart) -> Result<u8> {
+    if options.reboot {
+        let limit = Duration::from_secs(options.stop.timeout);
+        reboot::reboot(place, &options.stop.name, limit)?;
+        return Ok(exit::OK);
+    }
+    let options = &options.stop;
     match stop::stop(place, &options.name, Some(grace(options))) {
         Ok(stopped) => report_stopped(&options.name, stopped, options),
         Err(Error::NotRunning { .. }) => {}

@@ -7,6 +7,7 @@ pub mod destroy;
 pub mod enable;
 pub mod info;
 pub mod list;
+pub mod reboot;
 pub mod recover;
 pub mod start;
 pub mod stop;

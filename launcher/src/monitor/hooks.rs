@@ -58,7 +58,7 @@ fn run(
 
 fn log_output(plan: &StartPlan, kind: HookKind, said: &str) {
     for line in said.lines() {
-        log::line(&plan.log_file, &format!("{}: {line}", kind.name()));
+        log::event(&plan.log, &format!("{}: {line}", kind.name()));
     }
 }
 
@@ -93,6 +93,6 @@ pub fn ended(plan: &StartPlan, kept: Kept, target: &str) {
 
 fn run_to_the_end(plan: &StartPlan, kind: HookKind, told: &Told<'_>) {
     if let Err(error) = run(plan, kind, told, None) {
-        log::line(&plan.log_file, &error.to_string());
+        log::failure(&plan.log, &error.to_string());
     }
 }

@@ -1,7 +1,7 @@
 //! What commands and a container's monitor tell each other over the monitor's socket.
 //!
 //! A connection carries one request. `Stop` and `Kill` are answered by `Ended` when the container
-//! and its remains are gone; `Exec` by `Started`, then `Exited`; `Console` by `Seated`, and the
+//! and its remains are gone, `Reboot` by `Asked`; `Exec` by `Started`, then `Exited`; `Console` by `Seated`, and the
 //! terminal is the client's until either end closes; `ConsoleLog` and `ClearConsoleLog` by
 //! `ConsoleLog`.
 
@@ -30,6 +30,8 @@ pub enum Request {
     Stop,
     /// Ends every process of the container.
     Kill,
+    /// Asks init to reboot.
+    Reboot,
     /// Runs a command.
     Exec(ExecRequest, Vec<OwnedFd>),
     /// For the command of this connection: a signal.
@@ -47,6 +49,8 @@ pub enum Request {
 pub enum Answer {
     /// The container and its remains are gone.
     Ended,
+    /// Init was asked.
+    Asked,
     /// The command runs; the master of its terminal, if it has one.
     Started(Option<OwnedFd>),
     /// The command ended with this code, as a shell counts.
@@ -66,12 +70,14 @@ const SIGNAL: u8 = 4;
 const CONSOLE: u8 = 5;
 const CONSOLE_LOG: u8 = 6;
 const CLEAR_CONSOLE_LOG: u8 = 7;
+const REBOOT: u8 = 8;
 const ENDED: u8 = 16;
 const STARTED: u8 = 17;
 const EXITED: u8 = 18;
 const REFUSED: u8 = 19;
 const SEATED: u8 = 20;
 const KEPT_LOG: u8 = 21;
+const ASKED: u8 = 22;
 
 impl Request {
     /// The frame; descriptors go beside it.
@@ -79,6 +85,7 @@ impl Request {
         match self {
             Self::Stop => Frame::new(STOP, Vec::new()),
             Self::Kill => Frame::new(KILL, Vec::new()),
+            Self::Reboot => Frame::new(REBOOT, Vec::new()),
             Self::Signal(number) => Frame::new(SIGNAL, vec![number.to_le_bytes().to_vec()]),
             Self::Console(number) => {
                 let number = number.iter().map(|number| number.to_le_bytes().to_vec());
@@ -101,6 +108,7 @@ impl Request {
         match frame.kind {
             STOP => Some(Self::Stop),
             KILL => Some(Self::Kill),
+            REBOOT => Some(Self::Reboot),
             SIGNAL => {
                 let number = i32::from_le_bytes(frame.fields.first()?.as_slice().try_into().ok()?);
                 Some(Self::Signal(number))
@@ -141,6 +149,7 @@ impl Answer {
     pub fn frame(&self) -> Frame {
         match self {
             Self::Ended => Frame::new(ENDED, Vec::new()),
+            Self::Asked => Frame::new(ASKED, Vec::new()),
             Self::Started(_) => Frame::new(STARTED, Vec::new()),
             Self::Seated(number, _) => Frame::new(SEATED, vec![number.to_le_bytes().to_vec()]),
             Self::ConsoleLog(_) => Frame::new(KEPT_LOG, Vec::new()),
@@ -162,6 +171,7 @@ impl Answer {
         };
         match frame.kind {
             ENDED => Some(Self::Ended),
+            ASKED => Some(Self::Asked),
             STARTED => Some(Self::Started(fds.into_iter().next())),
             SEATED => {
                 let number = frame.fields.first()?.as_slice().try_into().ok()?;

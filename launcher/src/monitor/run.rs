@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 use berth_kernel::process::{self, Child, Exit, PidFd};
 use berth_kernel::signal::SignalQueue;
@@ -31,6 +32,9 @@ const SHORTEST_LIFE: u64 = 1;
 /// So many short lives in a row end the container.
 const MAX_SHORT_LIVES: u32 = 5;
 
+/// How long a stop signal of the configuration's own has to end init before it is killed.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
 /// What the monitor looks after.
 pub struct Run<'a> {
     plan: &'a StartPlan,
@@ -54,6 +58,8 @@ pub struct Run<'a> {
     waiting: Vec<Connection>,
     /// Whether a stop was asked for: init is not started again, however it ends.
     stopping: bool,
+    /// When it is killed, if it has not ended by then.
+    doomed: Option<Instant>,
 }
 
 /// What the monitor waits for, in the order of the poll set.
@@ -93,6 +99,7 @@ impl<'a> Run<'a> {
             sessions: Vec::new(),
             waiting: Vec::new(),
             stopping: false,
+            doomed: None,
         }
     }
 
@@ -181,7 +188,7 @@ impl<'a> Run<'a> {
         self.record.init = Some(pid);
         self.record.since = Some(now());
         self.runtime.write(&self.record)?;
-        log::line(&plan.log_file, &format!("running, init is process {pid}"));
+        log::event(&plan.log, &format!("running, init is process {pid}"));
         Ok(())
     }
 
@@ -215,7 +222,7 @@ impl<'a> Run<'a> {
     /// Undoes what of the interfaces outlives init, who has ended.
     fn undo_nics(&mut self) {
         for failure in self.outside.undo(&mut self.record.nics) {
-            log::line(&self.plan.log_file, &failure);
+            log::failure(&self.plan.log, &failure);
         }
     }
 
@@ -253,10 +260,7 @@ impl<'a> Run<'a> {
         let mut signals = match SignalQueue::new(&watched) {
             Ok(signals) => signals,
             Err(error) => {
-                log::line(
-                    &self.plan.log_file,
-                    &format!("cannot watch signals: {error}"),
-                );
+                log::failure(&self.plan.log, &format!("cannot watch signals: {error}"));
                 return;
             }
         };
@@ -267,10 +271,7 @@ impl<'a> Run<'a> {
                 how: in_words(exit),
                 at: now(),
             });
-            log::line(
-                &self.plan.log_file,
-                &format!("init ended: {}", in_words(exit)),
-            );
+            log::event(&self.plan.log, &format!("init ended: {}", in_words(exit)));
             if !is_reboot(exit) || self.stopping {
                 return;
             }
@@ -281,15 +282,15 @@ impl<'a> Run<'a> {
                 0
             };
             if short_lives >= MAX_SHORT_LIVES {
-                log::line(
-                    &self.plan.log_file,
+                log::failure(
+                    &self.plan.log,
                     "init reboots at once again and again: given up",
                 );
                 return;
             }
             self.clear_between_lives();
             if let Err(error) = self.start(None) {
-                log::line(&self.plan.log_file, &format!("cannot reboot: {error}"));
+                log::failure(&self.plan.log, &format!("cannot reboot: {error}"));
                 return;
             }
         }
@@ -298,8 +299,8 @@ impl<'a> Run<'a> {
     fn serve_one_life(&mut self, signals: &mut SignalQueue) -> Exit {
         loop {
             if let Err(error) = self.wait_and_serve(signals) {
-                log::line(&self.plan.log_file, &format!("cannot wait: {error}"));
-                self.kill();
+                log::failure(&self.plan.log, &format!("cannot wait: {error}"));
+                self.end_by_force();
             }
             let Some(init) = &self.init else {
                 return Exit::Code(0);
@@ -311,10 +312,7 @@ impl<'a> Run<'a> {
                     return exit;
                 }
                 Err(error) => {
-                    log::line(
-                        &self.plan.log_file,
-                        &format!("cannot wait for init: {error}"),
-                    );
+                    log::failure(&self.plan.log, &format!("cannot wait for init: {error}"));
                     self.init = None;
                     return Exit::Code(255);
                 }
@@ -325,6 +323,9 @@ impl<'a> Run<'a> {
     /// One turn: waits for something to happen and deals with all of it.
     fn wait_and_serve(&mut self, signals: &mut SignalQueue) -> std::io::Result<()> {
         let happened = self.wait(signals)?;
+        if self.doomed.is_some_and(|moment| moment <= Instant::now()) {
+            self.end_by_force();
+        }
         let mut gone_waiting = Vec::new();
         for source in happened {
             match source {
@@ -339,9 +340,9 @@ impl<'a> Run<'a> {
                 Source::Client(index) => self.clients[index].readable = true,
                 Source::Waiting(index) => gone_waiting.push(index),
                 Source::Session(index) => {
-                    let log_file = &self.plan.log_file;
+                    let log = &self.plan.log;
                     if let Err(error) = self.sessions[index].advance() {
-                        log::line(log_file, &format!("exec: {error}"));
+                        log::failure(log, &format!("exec: {error}"));
                         self.sessions[index].end();
                     }
                 }
@@ -381,7 +382,12 @@ impl<'a> Run<'a> {
                 watch(Source::Session(index), fd);
             }
         }
-        match poll(&mut fds, PollTimeout::NONE) {
+        let left = self.doomed.map_or(PollTimeout::NONE, |moment| {
+            let left = moment.saturating_duration_since(Instant::now());
+            // Rounded up, so that it does not wake just before.
+            PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::ZERO)
+        });
+        match poll(&mut fds, left) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
@@ -465,6 +471,7 @@ impl<'a> Run<'a> {
                 self.kill();
                 self.waiting.push(connection);
             }
+            Request::Reboot => self.ask_to_reboot(&connection),
             Request::Exec(request, fds) => {
                 let Some(init) = self.init.as_ref().filter(|_| !self.stopping) else {
                     return refuse(&connection, "the container is stopping");
@@ -528,24 +535,50 @@ impl<'a> Run<'a> {
             .halt_signal
             .unwrap_or_else(|| halt_signal_of(init.pid));
         if init.pidfd.signal(signal).is_ok() && first {
-            log::line(
-                &self.plan.log_file,
+            log::event(
+                &self.plan.log,
                 &format!("asked init to stop by signal {signal}"),
             );
             self.note_stopping();
         }
     }
 
-    /// Ends the container without asking.
+    /// Asks init to reboot; what it does then is its program's.
+    fn ask_to_reboot(&self, connection: &Connection) {
+        let signal = self.plan.reboot_signal;
+        let init = self.init.as_ref().filter(|_| !self.stopping);
+        match init.map(|init| init.pidfd.signal(signal)) {
+            Some(Ok(())) => {
+                let text = format!("asked init to reboot by signal {signal}");
+                log::event(&self.plan.log, &text);
+                let _ = connection.send(&Answer::Asked.frame(), &[]);
+            }
+            _ => refuse(connection, "the container is stopping"),
+        }
+    }
+
+    /// Ends the container without asking. A signal that init may know has a moment for that.
     fn kill(&mut self) {
         self.stopping = true;
         self.note_stopping();
-        log::line(&self.plan.log_file, "killed");
+        let signal = self.plan.kill_signal;
+        if self.doomed.is_some() || signal == Signal::SIGKILL as i32 {
+            return self.end_by_force();
+        }
         if let Some(init) = &self.init {
-            let _ = init.pidfd.signal(self.plan.kill_signal);
-            if self.plan.kill_signal != Signal::SIGKILL as i32 {
-                let _ = init.pidfd.signal(Signal::SIGKILL as i32);
-            }
+            let _ = init.pidfd.signal(signal);
+            let text = format!("ending init by signal {signal}");
+            log::event(&self.plan.log, &text);
+        }
+        self.doomed = Some(Instant::now() + LAST_MOMENT);
+    }
+
+    fn end_by_force(&mut self) {
+        self.doomed = None;
+        self.stopping = true;
+        log::event(&self.plan.log, "killed");
+        if let Some(init) = &self.init {
+            let _ = init.pidfd.signal(Signal::SIGKILL as i32);
         }
         if let Some(cgroup) = self.cgroup {
             let _ = cgroup.payload.kill();
@@ -563,7 +596,7 @@ impl<'a> Run<'a> {
 
     fn write_record(&self) {
         if let Err(error) = self.runtime.write(&self.record) {
-            log::line(&self.plan.log_file, &error.to_string());
+            log::failure(&self.plan.log, &error.to_string());
         }
     }
 
@@ -589,7 +622,7 @@ impl<'a> Run<'a> {
             .kill_payload()
             .and_then(|()| cgroup.clear_payload(root));
         if let Err(error) = cleared {
-            log::line(&self.plan.log_file, &error.to_string());
+            log::failure(&self.plan.log, &error.to_string());
         }
     }
 
@@ -613,7 +646,7 @@ impl<'a> Run<'a> {
         {
             let name = &generated.name;
             let text = format!("the AppArmor profile {name} is left: {why}");
-            log::line(&self.plan.log_file, &text);
+            log::failure(&self.plan.log, &text);
         }
         self.record.state = State::Stopped;
         self.record.init = None;
@@ -622,7 +655,7 @@ impl<'a> Run<'a> {
         self.record.since = None;
         let _ = std::fs::remove_file(self.runtime.socket());
         self.write_record();
-        log::line(&self.plan.log_file, "stopped");
+        log::event(&self.plan.log, "stopped");
         self.waiting
     }
 }
@@ -669,7 +702,7 @@ pub fn leave_janitor(
             .is_none_or(|path| crate::start::cgroup::remove_remains(&path, &plan.idmap).is_ok());
         drop(lock);
         if destroy && let Err(error) = destroy_container(plan) {
-            log::line(&plan.log_file, &format!("cannot destroy: {error}"));
+            log::failure(&plan.log, &format!("cannot destroy: {error}"));
         }
         u8::from(!removed)
     });

@@ -2,6 +2,7 @@
 
 mod console;
 mod init;
+mod log;
 mod net;
 mod root;
 
@@ -21,6 +22,7 @@ use crate::hook::Hooks;
 
 use super::confinement::Confinement;
 pub use console::{ConsolePlan, LogFilePlan, PeerPlan};
+pub use log::LogPlan;
 pub use net::{LinkPlan, NetPlan, Scripts, StackedPlan, VethPlan, Way};
 pub use root::{FusePlan, IdmapFrom, ImagePlan, RootPlan, RootSource};
 
@@ -162,7 +164,9 @@ pub struct StartPlan {
     pub confinement: Confinement,
     /// The signal that asks init to stop; `None`: chosen by what init waits for.
     pub halt_signal: Option<i32>,
-    /// The signal that ends init when it did not stop in time.
+    /// The signal that asks init to reboot.
+    pub reboot_signal: i32,
+    /// The signal that ends init by force; after another one than SIGKILL it has a moment.
     pub kill_signal: i32,
     /// The signal that init gets when its monitor dies; 0 for none.
     pub pdeath_signal: i32,
@@ -173,7 +177,7 @@ pub struct StartPlan {
     /// Whether its monitor has mounts of its own.
     pub monitor_unshare: bool,
     /// Where the monitor writes down what happened.
-    pub log_file: PathBuf,
+    pub log: LogPlan,
 }
 
 impl StartPlan {

@@ -3,6 +3,7 @@
 //! The table of keys names these tests. They run on private hosts in namespaces, which takes root.
 
 mod bare_hosts;
+mod boot;
 mod devices;
 mod files;
 mod hooks;
@@ -12,6 +13,7 @@ mod include;
 mod inits;
 mod legacy;
 mod lives;
+mod logs;
 mod net;
 mod net_root;
 mod net_scripts;
@@ -24,5 +26,6 @@ mod seccomp;
 mod seccomp_kept;
 mod seccomp_machines;
 mod security;
+mod signals;
 mod terminals;
 mod world;

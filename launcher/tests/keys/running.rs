@@ -187,3 +187,39 @@ fn a_limit_that_cannot_be_set_or_is_too_tight_leaves_nothing() {
     ];
     refused_each(Owner::User, &tight);
 }
+
+#[test]
+fn files_of_the_cgroup_are_set_and_cleared() {
+    on_host(|host| {
+        let container = Container::create(host, Owner::User, "web");
+        container
+            .append("lxc.cgroup2.cgroup.max.depth = 3\nlxc.cgroup2.cgroup.max.descendants = 7");
+        let file = |name: &str| {
+            let file = container.cgroup().join("payload").join(name);
+            fs::read_to_string(file).unwrap().trim().to_owned()
+        };
+        container.start();
+        assert_eq!(file("cgroup.max.depth"), "3");
+        assert_eq!(file("cgroup.max.descendants"), "7");
+        let deep = "cd /sys/fs/cgroup && mkdir a a/b a/b/c && ! mkdir a/b/c/d; rmdir a/b/c a/b a";
+        container.sh(deep);
+        container.stop();
+
+        container.append("lxc.cgroup2.cgroup.max.depth =");
+        container.start();
+        assert_ne!(file("cgroup.max.depth"), "3");
+        assert_eq!(file("cgroup.max.descendants"), "7");
+        container.stop();
+
+        container.append("lxc.cgroup2 =");
+        container.start();
+        assert_ne!(file("cgroup.max.descendants"), "7");
+        container.destroy();
+    });
+    let wrong = [
+        ("lxc.cgroup2 = 1", "lxc.cgroup2: expected nothing"),
+        ("lxc.cgroup2.cgroup.procs = 1", "lxc.cgroup2.cgroup.procs"),
+        ("lxc.cgroup2.a/b = 1", "lxc.cgroup2.a/b"),
+    ];
+    refused_each(Owner::User, &wrong);
+}

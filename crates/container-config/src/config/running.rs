@@ -1,6 +1,7 @@
 //! How a container is looked after while it runs.
 
 use crate::position::Positioned;
+use crate::value::Facility;
 
 /// Settings of the monitor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub struct Running {
     pub ephemeral: Option<Positioned<bool>>,
     /// `lxc.monitor.unshare`, false by default: whether the monitor has mounts of its own
     pub monitor_unshare: Option<Positioned<bool>>,
+    /// `lxc.log.syslog`: as what the system's log gets what is logged; by default it does not
+    pub syslog: Option<Positioned<Facility>>,
     /// `lxc.cgroup.relative`. Either value is obeyed: no container leaves its owner's cgroup.
     pub cgroup_relative: Option<Positioned<bool>>,
 }

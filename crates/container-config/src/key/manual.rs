@@ -121,7 +121,7 @@ pub static ENTRIES: &[Entry] = &[
         "SIGKILL",
         All,
     ),
-    row("lxc.log.level", "0 to 8, or TRACE to FATAL", "ERROR", All),
+    row("lxc.log.level", "0 to 8, or TRACE to FATAL", "NOTICE", All),
     row(
         "lxc.log.file",
         "an absolute path",

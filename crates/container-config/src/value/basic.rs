@@ -161,6 +161,29 @@ pub fn log_level(text: &str) -> Result<LogLevel, Refusal> {
     )
 }
 
+/// What kind of program writes to the system's log (syslog(3)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facility(u8);
+
+impl Facility {
+    /// Its number.
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+}
+
+/// `daemon` or `local0` to `local7`, as LXC has them.
+pub fn facility(text: &str) -> Result<Facility, Refusal> {
+    const DAEMON: u8 = 3;
+    const LOCAL0: u8 = 16;
+    let local = text.strip_prefix("local").and_then(digits::<u8>);
+    match (text, local) {
+        ("daemon", _) => Ok(Facility(DAEMON)),
+        (_, Some(number @ 0..=7)) if text.len() == "local0".len() => Ok(Facility(LOCAL0 + number)),
+        _ => expected("daemon, or local0 to local7"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,5 +212,15 @@ mod tests {
         assert_eq!(log_level("debug"), Ok(LogLevel::Debug));
         assert!(log_level("9").is_err());
         assert!(log_level("loud").is_err());
+    }
+
+    #[test]
+    fn facilities_are_those_of_lxc() {
+        let number = |text| facility(text).map(Facility::number);
+        assert_eq!(number("daemon"), Ok(3));
+        assert_eq!((number("local0"), number("local7")), (Ok(16), Ok(23)));
+        for wrong in ["local8", "local07", "local", "kern", "LOCAL0", "3"] {
+            assert!(facility(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -19,11 +19,11 @@ use std::path::Path;
 use berth_cgroups::LimitSetting;
 use berth_common::{ContainerName, Uid};
 use berth_container_config::value::{CgroupMountMode, IdKind, ProcMode, SysMode};
-use berth_container_config::{Config, IdMapping};
+use berth_container_config::{Config, IdMapping, LogLevel};
 use berth_kernel::cred;
 
 use super::label;
-use super::plan::{AutoMount, StartPlan};
+use super::plan::{AutoMount, LogPlan, StartPlan};
 use crate::error::{Error, Result};
 use crate::hook::{Hooks, Paths};
 use crate::place::Place;
@@ -105,6 +105,11 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         personality: config.arch.as_ref().map(|arch| arch.value.personality),
         confinement,
         halt_signal: config.signals.halt.as_ref().map(|signal| signal.number()),
+        reboot_signal: config
+            .signals
+            .reboot
+            .as_ref()
+            .map_or(SIGINT, |signal| signal.number()),
         kill_signal: config
             .signals
             .stop
@@ -115,11 +120,28 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         }),
         ephemeral: config.running.ephemeral.as_ref().is_some_and(|on| on.value),
         monitor_unshare: monitor_unshare(config)?,
-        log_file: config.log_file.as_ref().map_or_else(
+        log: log(config, name, &dir),
+    })
+}
+
+fn log(config: &Config, name: &ContainerName, dir: &Path) -> LogPlan {
+    let file = config.log_file.as_ref();
+    LogPlan {
+        name: name.to_string(),
+        file: file.map_or_else(
             || dir.join(format!("{name}.log")),
             |file| file.value.clone(),
         ),
-    })
+        level: config
+            .log_level
+            .as_ref()
+            .map_or(LogLevel::Notice, |level| level.value),
+        syslog: config
+            .running
+            .syslog
+            .as_ref()
+            .map(|facility| facility.value),
+    }
 }
 
 fn monitor_unshare(config: &Config) -> Result<bool> {
@@ -145,6 +167,7 @@ fn hook_paths<'p>(config: &Config, file: &'p Path, mount_point: &'p Path) -> Pat
     }
 }
 
+const SIGINT: i32 = nix::sys::signal::Signal::SIGINT as i32;
 const SIGKILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
 
 fn idmap(config: &Config, file: &Path) -> Result<Vec<IdMapping>> {

@@ -125,7 +125,7 @@ fn guard(plan: &StartPlan, init: &Child, namespace: BorrowedFd<'_>, monitor: Con
     while poll(&mut fds, PollTimeout::NONE) == Err(nix::errno::Errno::EINTR) {}
     let failures = sides.move_back(&away);
     for failure in &failures {
-        log::line(&plan.log_file, failure);
+        log::failure(&plan.log, failure);
     }
     u8::from(!failures.is_empty())
 }

@@ -12,7 +12,8 @@ pub(super) static ROWS: &[Key] = &[
             config.devices.clear();
             Ok(())
         },
-    ),
+    )
+    .shown_by("keys::running::files_of_the_cgroup_are_set_and_cleared"),
     obeyed(
         "lxc.cgroup2.*",
         "a control group's file",
@@ -32,7 +33,8 @@ pub(super) static ROWS: &[Key] = &[
             config.cgroup.retain(|setting| setting.file != entry.rest);
             Ok(())
         },
-    ),
+    )
+    .shown_by("keys::running::files_of_the_cgroup_are_set_and_cleared"),
     not_obeyed("lxc.cgroup.dir", "the control group's parent"),
     not_obeyed("lxc.cgroup.dir.container", "the container's control group"),
     not_obeyed(

@@ -15,32 +15,38 @@ pub(super) static ROWS: &[Key] = &[
         "asks init to reboot",
         signals.reboot,
         value::signal
-    ),
+    )
+    .shown_by("keys::signals::the_reboot_signal_asks_init_to_reboot"),
     scalar!(
         "lxc.signal.stop",
         "ends init by force",
         signals.stop,
         value::signal
-    ),
+    )
+    .shown_by("keys::signals::the_stop_signal_comes_before_the_end_by_force"),
     scalar!(
         "lxc.start.auto",
         "whether to start at boot",
         start.auto,
         value::boolean
-    ),
+    )
+    .shown_by("keys::boot::enabled_containers_are_taken_by_groups_and_in_order"),
     scalar!(
         "lxc.start.delay",
         "seconds to wait after a start",
         start.delay,
         value::unsigned
-    ),
+    )
+    .shown_by("engine::the_longest_delay_of_a_rank_passes_before_the_next_start"),
     scalar!(
         "lxc.start.order",
         "place in the order of starts",
         start.order,
         value::integer
-    ),
-    list!("lxc.group", "groups for starts at boot", groups, many value::groups),
+    )
+    .shown_by("keys::boot::enabled_containers_are_taken_by_groups_and_in_order"),
+    list!("lxc.group", "groups for starts at boot", groups, many value::groups)
+        .shown_by("keys::boot::enabled_containers_are_taken_by_groups_and_in_order"),
     scalar!(
         "lxc.monitor.signal.pdeath",
         "what init gets when its monitor dies",
@@ -53,7 +59,8 @@ pub(super) static ROWS: &[Key] = &[
         "how much to log",
         log_level,
         value::log_level
-    ),
+    )
+    .shown_by("keys::logs::what_matters_less_than_the_level_is_left_out"),
     scalar!(
         "lxc.log.file",
         "where to log",
@@ -68,7 +75,13 @@ pub(super) static ROWS: &[Key] = &[
         value::boolean
     )
     .shown_by("keys::running::an_ephemeral_container_is_gone_after_its_stop"),
-    not_obeyed("lxc.log.syslog", "logging by syslog"),
+    scalar!(
+        "lxc.log.syslog",
+        "as what the system's log gets what is logged",
+        running.syslog,
+        value::facility
+    )
+    .shown_by("keys::logs::the_systems_log_gets_it_too"),
     scalar!(
         "lxc.monitor.unshare",
         "whether the monitor has mounts of its own (root's only)",
