@@ -14,6 +14,7 @@ pub(crate) fn whole(config: &mut Config, file: &Path, problems: &mut Vec<Problem
     idmap(config, file, problems);
     nets(config, file, problems);
     capabilities(config, problems);
+    namespaces(config, problems);
     mount_targets(config, file, problems);
 }
 
@@ -131,6 +132,14 @@ fn capabilities(config: &Config, problems: &mut Vec<Problem>) {
     if let (Some(drop), Some(_)) = (dropped, &config.cap_keep) {
         let message = "expected either lxc.cap.drop or lxc.cap.keep, found both".to_owned();
         problem(problems, &drop.at, "lxc.cap.drop", message);
+    }
+}
+
+fn namespaces(config: &Config, problems: &mut Vec<Problem>) {
+    let process = &config.process;
+    if let (Some(_), Some(kept)) = (&process.namespaces_new, &process.namespaces_kept) {
+        let message = "expected either lxc.namespace.clone or lxc.namespace.keep, found both";
+        problem(problems, &kept.at, "lxc.namespace.keep", message.to_owned());
     }
 }
 

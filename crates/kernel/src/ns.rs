@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use berth_common::Uid;
 use nix::fcntl::{self, OFlag};
+use nix::sched::{self, CloneFlags};
 use nix::sys::stat::Mode;
 use nix::sys::{stat, statfs};
 
@@ -26,13 +27,26 @@ pub enum Kind {
     Net,
     /// Users and capabilities.
     User,
+    /// Host and domain name.
+    Uts,
+    /// System V IPC and POSIX message queues.
+    Ipc,
+    /// What the root of the control groups looks like.
+    Cgroup,
+    /// The clocks that count from the host's start.
+    Time,
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    /// Its name in `/proc/PID/ns`.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Net => "net",
             Self::User => "user",
+            Self::Uts => "uts",
+            Self::Ipc => "ipc",
+            Self::Cgroup => "cgroup",
+            Self::Time => "time",
         }
     }
 
@@ -40,7 +54,17 @@ impl Kind {
         match self {
             Self::Net => libc::CLONE_NEWNET,
             Self::User => libc::CLONE_NEWUSER,
+            Self::Uts => libc::CLONE_NEWUTS,
+            Self::Ipc => libc::CLONE_NEWIPC,
+            Self::Cgroup => libc::CLONE_NEWCGROUP,
+            // linux/sched.h, 5.6: CLONE_NEWTIME.
+            Self::Time => 0x80,
         }
+    }
+
+    /// The flag of unshare(2) and setns(2).
+    pub fn clone_flag(self) -> CloneFlags {
+        CloneFlags::from_bits_retain(self.flag())
     }
 }
 
@@ -104,6 +128,11 @@ impl Namespace {
             return Err(wrong());
         }
         Ok(Self(fd))
+    }
+
+    /// Has the calling thread in this namespace (setns(2)).
+    pub fn enter(&self) -> io::Result<()> {
+        sched::setns(self.0.as_fd(), CloneFlags::empty()).map_err(io::Error::from)
     }
 
     /// Device and inode: the same pair means the same namespace.

@@ -170,7 +170,7 @@ fn enter(
         let proc = plan.confinement.labels.proc();
         let proc = proc.map_err(because("open /proc"))?;
         init.pidfd
-            .enter_namespaces(plan.birth_namespaces() | plan.own_namespaces())
+            .enter_namespaces(plan.entered_namespaces())
             .map_err(because("enter the container"))?;
         let mut host = Some(OfHost { proc, cgroup });
         let command = process::clone(CloneFlags::CLONE_PARENT, None, || {

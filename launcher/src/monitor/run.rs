@@ -20,6 +20,7 @@ use crate::error::{Error, Plain, Result};
 use crate::mapped::{Mapping, explain_no_user_namespace};
 use crate::place::Place;
 use crate::start::cgroup::ContainerCgroup;
+use crate::start::joined::Joined;
 use crate::start::plan::StartPlan;
 use crate::start::remains::Root;
 use crate::start::{child, fuse, host_mounts, nic, overlay, sync};
@@ -45,6 +46,8 @@ pub struct Run<'a> {
     init: Option<Child>,
     /// The container's user namespace, for what only its root can remove.
     namespace: Option<File>,
+    /// Namespaces of others that it is in.
+    joined: Option<Joined>,
     /// What is held of this life's interfaces.
     outside: nic::Outside,
     /// Its namespaces, for hooks after its end.
@@ -91,6 +94,7 @@ impl<'a> Run<'a> {
             record,
             init: None,
             namespace: None,
+            joined: None,
             outside: nic::Outside::default(),
             namespaces: Vec::new(),
             terminals: Terminals::default(),
@@ -132,12 +136,19 @@ impl<'a> Run<'a> {
         let payload = self.cgroup.map(|cgroup| &cgroup.payload);
         let birthplace = payload.map(AsFd::as_fd);
         // The other namespaces it makes itself, while its ids are being mapped.
-        let init = process::clone(plan.birth_namespaces(), birthplace, || {
-            // It must see the monitor's death as the end of the stream.
-            drop(ours.take());
-            child::run(plan, payload, theirs)
-        })
-        .map_err(namespaces_refused)?;
+        let be_born = || {
+            process::clone(plan.birth_namespaces(), birthplace, || {
+                // It must see the monitor's death as the end of the stream.
+                drop(ours.take());
+                child::run(plan, payload, theirs)
+            })
+        };
+        let joined = match self.joined.take() {
+            Some(joined) => joined,
+            None => Joined::open(&plan.namespaces.shared)?,
+        };
+        let init = self.joined.insert(joined).within(be_born);
+        let init = init.map_err(namespaces_refused)?;
         let ours = ours.ok_or_else(|| Error::other("the socket pair is gone"))?;
         let pid = init.pid;
         self.init = Some(init);

@@ -166,8 +166,9 @@ fn try_keep(
     let mut namespaces = CloneFlags::CLONE_NEWUSER
         | CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWIPC
-        | CloneFlags::CLONE_NEWUTS;
-    namespaces.set(CloneFlags::CLONE_NEWNET, !plan.host_network);
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWNET;
+    namespaces &= plan.entered_namespaces();
     init.enter_namespaces(namespaces)
         .map_err(because("enter the container"))?;
     // Not earlier: another user namespace makes the kernel forget it.

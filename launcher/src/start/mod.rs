@@ -9,6 +9,7 @@ pub mod filter;
 pub mod fuse;
 pub mod host_mounts;
 pub mod image;
+pub mod joined;
 pub mod label;
 pub mod network;
 pub mod nic;

@@ -3,6 +3,7 @@
 mod console;
 mod init;
 mod log;
+mod namespaces;
 mod net;
 mod root;
 
@@ -16,6 +17,7 @@ use berth_cgroups::devices::DeviceFilter;
 use berth_common::ContainerName;
 use berth_container_config::{IdKind, IdMapping, Personality};
 use berth_kernel::mount::{Attributes, Propagation};
+use berth_kernel::ns::Kind;
 use nix::sched::CloneFlags;
 
 use crate::hook::Hooks;
@@ -23,6 +25,7 @@ use crate::hook::Hooks;
 use super::confinement::Confinement;
 pub use console::{ConsolePlan, LogFilePlan, PeerPlan};
 pub use log::LogPlan;
+pub use namespaces::{NamespacesPlan, SharedPlan, Source};
 pub use net::{LinkPlan, NetPlan, Scripts, StackedPlan, VethPlan, Way};
 pub use root::{FusePlan, IdmapFrom, ImagePlan, RootPlan, RootSource};
 
@@ -131,6 +134,8 @@ pub struct StartPlan {
     pub environment: Vec<CString>,
     /// Its interfaces.
     pub nets: Vec<NetPlan>,
+    /// Which of its namespaces are not its own.
+    pub namespaces: NamespacesPlan,
     /// Whether it shares the host's network instead.
     pub host_network: bool,
     /// Limits on its cgroup.
@@ -194,10 +199,20 @@ impl StartPlan {
             | CloneFlags::CLONE_NEWIPC
             | CloneFlags::CLONE_NEWUTS
             | CloneFlags::CLONE_NEWCGROUP;
-        namespaces.set(CloneFlags::CLONE_NEWNET, !self.host_network);
+        namespaces |= CloneFlags::CLONE_NEWNET;
         let time = CloneFlags::from_bits_retain(CLONE_NEWTIME);
         namespaces.set(time, self.process.clock_offsets.is_some());
-        namespaces
+        namespaces - self.namespaces.not_own()
+    }
+
+    /// All that a process must enter to be where init is.
+    pub fn entered_namespaces(&self) -> CloneFlags {
+        self.birth_namespaces() | self.own_namespaces() | self.namespaces.of_others()
+    }
+
+    /// Whether this kind is the container's own.
+    pub fn owns(&self, kind: Kind) -> bool {
+        self.own_namespaces().contains(kind.clone_flag())
     }
 
     /// Whether group `gid` exists inside.

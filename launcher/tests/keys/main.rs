@@ -14,6 +14,7 @@ mod inits;
 mod legacy;
 mod lives;
 mod logs;
+mod namespaces;
 mod net;
 mod net_root;
 mod net_scripts;

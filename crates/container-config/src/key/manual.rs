@@ -84,12 +84,17 @@ pub static ENTRIES: &[Entry] = &[
         "all but time",
         All,
     ),
-    row("lxc.namespace.keep", "the same", "none", All),
+    row(
+        "lxc.namespace.keep",
+        "uts, ipc, net, cgroup, time",
+        "none",
+        All,
+    ),
     row(
         "lxc.namespace.share.*",
         "a container, a process, or a path",
         "",
-        All,
+        Root,
     ),
     row(
         "lxc.time.offset.boot",

@@ -4,14 +4,17 @@ use std::path::Path;
 
 use berth_common::{Gid, Uid};
 use berth_container_config::value::IdKind;
-use berth_container_config::{Config, Positioned, ResourceLimit, SysctlScope, TimeOffset};
+use berth_container_config::{
+    Config, NamespaceKind, Positioned, ResourceLimit, SysctlScope, TimeOffset,
+};
 use berth_kernel::rlimit::{Limited, UNLIMITED};
 use berth_kernel::{core_sched, cred};
+use nix::sched::CloneFlags;
 
 use crate::error::{Error, Plain, Result};
 use crate::start::plan::{InitPlan, LimitPlan, SettingPlan};
 
-pub(super) fn init(config: &Config, host_network: bool) -> Result<InitPlan> {
+pub(super) fn init(config: &Config, not_own: CloneFlags) -> Result<InitPlan> {
     let process = &config.process;
     Ok(InitPlan {
         uid: uid(config)?,
@@ -19,7 +22,7 @@ pub(super) fn init(config: &Config, host_network: bool) -> Result<InitPlan> {
         groups: groups(config)?,
         limits: process.limits.iter().map(limit).collect::<Result<_>>()?,
         proc_files: proc_files(config)?,
-        sysctls: sysctls(config, host_network)?,
+        sysctls: sysctls(config, not_own)?,
         core_scheduling: core_scheduling(config)?,
         clock_offsets: clock_offsets(config)?,
     })
@@ -155,20 +158,21 @@ fn check_proc_file(at: &str, path: &Path, value: &str) -> Result<()> {
     Ok(())
 }
 
-fn sysctls(config: &Config, host_network: bool) -> Result<Vec<SettingPlan>> {
+fn sysctls(config: &Config, not_own: CloneFlags) -> Result<Vec<SettingPlan>> {
     let sysctls = config.process.sysctls.iter();
     sysctls
         .map(|sysctl| {
             let at = format!("{}: lxc.sysctl.{}", sysctl.at, sysctl.name);
             let hosts = match sysctl.of {
-                SysctlScope::Net if host_network => Some("network"),
+                SysctlScope::Net if not_own.contains(CloneFlags::CLONE_NEWNET) => Some("network"),
+                SysctlScope::Ipc if not_own.contains(CloneFlags::CLONE_NEWIPC) => Some("ipc"),
                 SysctlScope::User if config.idmap.is_empty() => Some("user"),
                 _ => None,
             };
             if let Some(kind) = hosts {
                 return Err(Error::other(format!(
                     "{at}: the container has no {kind} namespace of its own, so this would change \
-                     the host"
+                     that of the host or of others"
                 )));
             }
             Ok(SettingPlan {
@@ -228,7 +232,9 @@ fn clock_offsets(config: &Config) -> Result<Option<String>> {
         }
         offsets.push_str(&offset_line(given, key, clock)?);
     }
-    Ok((!offsets.is_empty()).then_some(offsets))
+    let new = config.process.namespaces_new.as_ref();
+    let is_new = new.is_some_and(|new| new.contains(NamespaceKind::Time));
+    Ok((is_new || !offsets.is_empty()).then_some(offsets))
 }
 
 /// A clock cannot be set before its beginning, the host's start.

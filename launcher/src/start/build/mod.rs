@@ -7,6 +7,7 @@ mod console;
 mod devices;
 mod init;
 mod mount;
+mod namespaces;
 mod net;
 mod process;
 mod root;
@@ -21,6 +22,7 @@ use berth_common::{ContainerName, Uid};
 use berth_container_config::value::{CgroupMountMode, IdKind, ProcMode, SysMode};
 use berth_container_config::{Config, IdMapping, LogLevel};
 use berth_kernel::cred;
+use berth_kernel::ns::Kind;
 
 use super::label;
 use super::plan::{AutoMount, LogPlan, StartPlan};
@@ -40,7 +42,12 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
             .collect::<Result<_>>()?,
         None => vec![c"/sbin/init".to_owned()],
     };
-    let network = net::network(config)?;
+    let mut network = net::network(config)?;
+    let namespaces = namespaces::namespaces(config, place, &network)?;
+    network
+        .warnings
+        .extend(namespaces::warnings(config, &namespaces));
+    network.of_host = namespaces.of_host.contains(Kind::Net.clone_flag());
     if let Some(net) = network.plans.first()
         && !cred::effective_uid().is_root()
     {
@@ -67,10 +74,11 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
             config,
             &hook_paths(config, &place.config_file(name), &rootfs),
         )?,
-        process: init::init(config, network.of_host)?,
+        process: init::init(config, namespaces.not_own())?,
         environment: process::environment(config)?,
         nets: network.plans,
         host_network: network.of_host,
+        namespaces,
         warnings: network.warnings,
         limits: limits(config)?,
         devices: devices::devices(config),

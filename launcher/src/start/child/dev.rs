@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use berth_kernel::mount::{Attributes, DetachedMount};
+use berth_kernel::ns::Kind;
 
 use super::super::plan::StartPlan;
 use super::beneath::{Failure, NO_PROGRAMS, attach, because, make_dir, make_file};
@@ -58,6 +59,8 @@ pub(super) fn mount_dev(
             .map_err(because("mount /dev/mqueue"))?,
         // A kernel built without POSIX message queues.
         Err(error) if error.raw_os_error() == Some(19) => {}
+        // Those of others can be used, not mounted.
+        Err(_) if !plan.idmap.is_empty() && !plan.owns(Kind::Ipc) => {}
         Err(error) => return Err(because("mount /dev/mqueue")(error)),
     }
     Ok(())

@@ -25,6 +25,7 @@ use std::path::Path;
 use berth_cgroups::CgroupDir;
 use berth_common::{Gid, Uid};
 use berth_kernel::mount;
+use berth_kernel::ns::Kind;
 use berth_kernel::{cred, process, signal};
 use berth_session_protocol::Connection;
 
@@ -74,11 +75,13 @@ fn set_up(
         .map_err(|error| format!("cannot reach the monitor: {error}"))?;
     let requests = open_label_requests(plan)?;
     let held = Held::take(plan)?;
-    nix::unistd::sethostname(OsStr::new(&*plan.hostname.to_string_lossy()))
-        .map_err(|errno| because("set the host name")(errno.into()))?;
-    let mut network = match plan.host_network {
-        true => None,
-        false => Some(network::set_up_loopback()?),
+    if plan.owns(Kind::Uts) {
+        nix::unistd::sethostname(OsStr::new(&*plan.hostname.to_string_lossy()))
+            .map_err(|errno| because("set the host name")(errno.into()))?;
+    }
+    let mut network = match plan.owns(Kind::Net) {
+        true => Some(network::set_up_loopback()?),
+        false => None,
     };
     let own_cgroup = cgroup.map(OwnCgroup::new).transpose()?;
 

@@ -129,9 +129,40 @@ pub(super) static ROWS: &[Key] = &[
         value::boolean
     )
     .shown_by("keys::process::core_scheduling"),
-    not_obeyed("lxc.namespace.clone", "which namespaces are new"),
-    not_obeyed("lxc.namespace.keep", "which namespaces are the host's"),
-    not_obeyed("lxc.namespace.share.*", "another container's namespaces"),
+    scalar!(
+        "lxc.namespace.clone",
+        "which namespaces are new; mnt and pid always are",
+        process.namespaces_new,
+        value::namespaces
+    )
+    .shown_by("keys::namespaces::only_what_is_named_is_new"),
+    scalar!(
+        "lxc.namespace.keep",
+        "which namespaces are the host's: net, ipc, uts, cgroup or time",
+        process.namespaces_kept,
+        value::namespaces
+    )
+    .shown_by("keys::namespaces::what_is_kept_is_the_hosts"),
+    obeyed(
+        "lxc.namespace.share.*",
+        "another container's, process's or file's namespace: net, ipc, uts or time",
+        |config, entry| {
+            let share = entry.place(value::share(entry.rest, entry.value)?);
+            let shared = &mut config.process.namespaces_shared;
+            shared.retain(|other| other.kind != share.kind);
+            shared.push(share);
+            Ok(())
+        },
+        |config, entry| {
+            let kind = value::namespace_kind(entry.rest)?;
+            config
+                .process
+                .namespaces_shared
+                .retain(|other| other.kind != kind);
+            Ok(())
+        },
+    )
+    .shown_by("keys::namespaces::what_is_shared_is_another_containers"),
     scalar!(
         "lxc.time.offset.boot",
         "an offset of the time since boot",
