@@ -34,14 +34,25 @@ const REPORT_RUNNING: u8 = 3;
 pub fn start(plan: &StartPlan, runtime: &Runtime, base: Option<&Base>) -> Result<()> {
     let cgroup = match base {
         Some(base) => Some(
-            base.make(&plan.name, &plan.limits, plan.devices.as_ref(), &plan.idmap)
-                .map_err(limit_context)?,
+            base.make(
+                &plan.name,
+                plan.cgroup_parent.as_ref(),
+                &plan.limits,
+                plan.devices.as_ref(),
+                &plan.idmap,
+            )
+            .map_err(limit_context)?,
         ),
         None if plan.devices.is_some() => {
             return Err(Error::other(
                 "lxc.cgroup2.devices cannot be obeyed: no control group reaches here (start it from \
                  a login, or in a unit with Delegate=yes)",
             ));
+        }
+        None if plan.cgroup_parent.is_some() => {
+            let at = plan.cgroup_parent.as_ref().map_or("", |parent| &parent.at);
+            let why = crate::start::cgroup::why_none();
+            return Err(Error::other(format!("{at} cannot be obeyed: {why}")));
         }
         None => match plan.limits.first() {
             None => None,

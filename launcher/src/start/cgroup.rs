@@ -1,6 +1,8 @@
 //! A container's cgroup: below its owner's delegated one, with a place for the monitor and one
 //! for the container itself.
 
+mod parent;
+
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -9,8 +11,10 @@ use berth_cgroups::{CgroupDir, CgroupPath, DelegatedBase, Hierarchy, LimitSettin
 use berth_common::{ContainerName, cgroup};
 use berth_container_config::IdMapping;
 
+use super::plan::CgroupParent;
 use super::remains::{self, Root};
 use crate::error::{Error, Result};
+use parent::Parent;
 
 /// How long processes get to vanish after they were killed.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
@@ -44,7 +48,7 @@ impl Base {
         Ok(base.map(|base| Self { base }))
     }
 
-    /// Makes a container's cgroup and sets its limits.
+    /// Makes a container's cgroup, in `below` if that is given, and sets its limits.
     ///
     /// The caller must not have processes in the delegated cgroup itself; if it has (a session
     /// without our PAM module), they are moved to the leaf, as the kernel wants it.
@@ -53,6 +57,7 @@ impl Base {
     pub fn make(
         &self,
         name: &ContainerName,
+        below: Option<&CgroupParent>,
         limits: &[LimitSetting],
         devices: Option<&DeviceFilter>,
         ids: &[IdMapping],
@@ -65,16 +70,17 @@ impl Base {
         };
         let wanted: Vec<&str> = limits.iter().filter_map(LimitSetting::controller).collect();
         hand_on(dir, &wanted)?;
+        let parent = Parent::open(&self.base, below, &wanted)?;
+        parent.refuse_others_below(name)?;
+        let (dir, path) = (&parent.dir, parent.path.child(name.as_str()).map_err(fail)?);
         // Never one that was there before: where `cgroup.kill` was written to a cgroup, some
         // kernels (seen on 6.18) kill at once what clone3 puts into it from elsewhere.
         match dir.remove_tree(name.as_str()) {
             Err(error) if error.is_permission_denied() => {
-                let path = self.base.path().child(name.as_str()).map_err(fail)?;
                 remove_remains(&path.as_path().display().to_string(), ids)?;
             }
             other => drop(other.map_err(fail)?),
         }
-        let path = self.base.path().child(name.as_str()).map_err(fail)?;
         let made = make_below(dir, name, &wanted, |payload| {
             for limit in limits {
                 limit.apply(payload).map_err(fail)?;

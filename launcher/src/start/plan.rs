@@ -103,6 +103,15 @@ pub enum AutoMount {
     ReadWrite,
 }
 
+/// A cgroup below the delegated one in which a container's is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupParent {
+    /// File, line and key, for errors.
+    pub at: String,
+    /// The names on the way there.
+    pub names: Vec<String>,
+}
+
 /// Time namespaces (linux/sched.h, 5.6).
 pub const CLONE_NEWTIME: i32 = 0x80;
 
@@ -138,6 +147,8 @@ pub struct StartPlan {
     pub namespaces: NamespacesPlan,
     /// Whether it shares the host's network instead.
     pub host_network: bool,
+    /// Where its cgroup is made; `None`: right below the delegated one.
+    pub cgroup_parent: Option<CgroupParent>,
     /// Limits on its cgroup.
     pub limits: Vec<LimitSetting>,
     /// What it may do with devices; `None`: what its processes' rights are.

@@ -4,6 +4,7 @@
 
 mod bare_hosts;
 mod boot;
+mod cgroup_dir;
 mod devices;
 mod files;
 mod hooks;

@@ -12,6 +12,9 @@ pub struct Running {
     pub monitor_unshare: Option<Positioned<bool>>,
     /// `lxc.log.syslog`: as what the system's log gets what is logged; by default it does not
     pub syslog: Option<Positioned<Facility>>,
+    /// `lxc.cgroup.dir`: the names of the cgroups that lead from the owner's to the one that the
+    /// container's is made in; by default it is made right there
+    pub cgroup_dir: Option<Positioned<Vec<String>>>,
     /// `lxc.cgroup.relative`. Either value is obeyed: no container leaves its owner's cgroup.
     pub cgroup_relative: Option<Positioned<bool>>,
 }

@@ -262,7 +262,7 @@ pub static ENTRIES: &[Entry] = &[
         "",
         Less("what his delegated cgroup has; devices.allow and devices.deny are without effect"),
     ),
-    row("lxc.cgroup.dir", "a relative path", "", All),
+    row("lxc.cgroup.dir", "a relative path", "the owner's own", All),
     row("lxc.cgroup.dir.container", "a relative path", "", All),
     row("lxc.cgroup.dir.container.inner", "a relative path", "", All),
     row("lxc.cgroup.dir.monitor", "a relative path", "", All),

@@ -2,7 +2,7 @@
 
 use crate::error::printable;
 use crate::key::Refusal;
-use berth_common::cgroup::CONTROL_FILE_PREFIXES;
+use berth_common::cgroup::{self, CONTROL_FILE_PREFIXES};
 
 /// A control group's file and what is written to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,37 @@ pub fn cgroup_file(name: &str) -> Result<(), Refusal> {
         );
     }
     Ok(())
+}
+
+/// The most cgroups that a path may lead through.
+const MAX_STEPS: usize = 8;
+
+/// A relative path of cgroups: its names. None leads upwards, and none can be mistaken for a file
+/// of the kernel's or a cgroup of Berth's own.
+pub fn cgroup_path(text: &str) -> Result<Vec<String>, Refusal> {
+    let refuse = |why: String| {
+        Err(Refusal::Other(format!(
+            "expected a relative path of cgroups below your own (shop/front), found “{}”: {why}",
+            printable(text)
+        )))
+    };
+    if text.starts_with('/') {
+        return refuse("it is absolute".to_owned());
+    }
+    let names: Vec<&str> = text.trim_end_matches('/').split('/').collect();
+    if names.len() > MAX_STEPS {
+        return refuse(format!("it leads through more than {MAX_STEPS}"));
+    }
+    for name in &names {
+        let letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'@');
+        let taken = [cgroup::LEAF, cgroup::MONITOR, cgroup::PAYLOAD].contains(name)
+            || CONTROL_FILE_PREFIXES.iter().any(|p| name.starts_with(p));
+        let wrong = name.is_empty() || name.len() > 200 || name.starts_with('.');
+        if wrong || taken || !name.bytes().all(letter) {
+            return refuse(format!("“{}” cannot be one", printable(name)));
+        }
+    }
+    Ok(names.into_iter().map(str::to_owned).collect())
 }
 
 /// A file's name and what is to be written to it.

@@ -25,7 +25,7 @@ use berth_kernel::cred;
 use berth_kernel::ns::Kind;
 
 use super::label;
-use super::plan::{AutoMount, LogPlan, StartPlan};
+use super::plan::{AutoMount, CgroupParent, LogPlan, StartPlan};
 use crate::error::{Error, Result};
 use crate::hook::{Hooks, Paths};
 use crate::place::Place;
@@ -80,6 +80,10 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         host_network: network.of_host,
         namespaces,
         warnings: network.warnings,
+        cgroup_parent: config.running.cgroup_dir.as_ref().map(|dir| CgroupParent {
+            at: format!("{}: lxc.cgroup.dir", dir.at),
+            names: dir.value.clone(),
+        }),
         limits: limits(config)?,
         devices: devices::devices(config),
         mounts: mount::mounts(config, &dir)?,

@@ -35,17 +35,35 @@ pub(super) static ROWS: &[Key] = &[
         },
     )
     .shown_by("keys::running::files_of_the_cgroup_are_set_and_cleared"),
-    not_obeyed("lxc.cgroup.dir", "the control group's parent"),
-    not_obeyed("lxc.cgroup.dir.container", "the container's control group"),
+    scalar!(
+        "lxc.cgroup.dir",
+        "the control group in which the container's is made, below its owner's",
+        running.cgroup_dir,
+        value::cgroup_path
+    )
+    .shown_by("keys::cgroup_dir::the_containers_cgroup_is_made_there"),
+    not_obeyed(
+        "lxc.cgroup.dir.container",
+        "the container's control group: it is always payload beside monitor, in one that is made and \
+         removed as a whole; lxc.cgroup.dir says where",
+    )
+    .shown_by("keys::cgroup_dir::places_within_it_are_refused"),
     not_obeyed(
         "lxc.cgroup.dir.container.inner",
-        "the control group namespace's root",
-    ),
-    not_obeyed("lxc.cgroup.dir.monitor", "the monitor's control group"),
+        "a control group namespace's root below the limits: the container cannot change its limits in \
+         any case",
+    )
+    .shown_by("keys::cgroup_dir::places_within_it_are_refused"),
+    not_obeyed(
+        "lxc.cgroup.dir.monitor",
+        "the monitor's control group: it is always monitor beside payload; lxc.cgroup.dir says where",
+    )
+    .shown_by("keys::cgroup_dir::places_within_it_are_refused"),
     not_obeyed(
         "lxc.cgroup.dir.monitor.pivot",
-        "the dying monitor's control group",
-    ),
+        "where a dying monitor goes: its control group is removed after its end",
+    )
+    .shown_by("keys::cgroup_dir::places_within_it_are_refused"),
     scalar!(
         "lxc.cgroup.relative",
         "staying below the caller's control group, as all containers do",
