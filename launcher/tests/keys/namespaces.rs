@@ -297,3 +297,34 @@ fn a_host_name_without_a_namespace_for_it_is_told() {
         web.destroy();
     });
 }
+
+/// With ids of its own it has no rights in what it shares, and is in it all the same.
+#[test]
+fn containers_of_roots_with_ids_of_their_own_share_too() {
+    on_host(|host| {
+        let db = Container::create(host, Owner::Root, "db");
+        let web = Container::create(host, Owner::Root, "web");
+        web.append(
+            "lxc.idmap = u 0 0 1\nlxc.idmap = g 0 0 1\nlxc.idmap = u 1 300001 65535\n\
+             lxc.idmap = g 1 300001 65535\nlxc.namespace.share.net = db\n\
+             lxc.namespace.share.ipc = db",
+        );
+        db.start();
+        web.append("lxc.mount.auto = sys");
+        web.start_is_refused("lxc.mount.auto: the container has no net namespace of its own");
+        web.append("lxc.mount.auto =\nlxc.mount.auto = proc");
+        web.start();
+        for kind in ["net", "ipc"] {
+            assert_eq!(of(&web, kind), of(&db, kind));
+            let command = web.sh(&format!("readlink /proc/self/ns/{kind}"));
+            assert_eq!(command, of(&db, kind));
+        }
+        assert_ne!(of(&web, "user"), of(&db, "user"));
+        let down = web.berth(&["exec", "web", "--", "ip", "link", "set", "lo", "down"]);
+        assert!(!down.status.success());
+        web.reboot();
+        assert_eq!(of(&web, "net"), of(&db, "net"));
+        web.destroy();
+        db.destroy();
+    });
+}
