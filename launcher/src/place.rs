@@ -61,10 +61,15 @@ impl Place {
         self.config_file(name).is_file()
     }
 
-    /// An error with the nearest name unless the container exists.
+    /// An error with the nearest name unless the container exists. What cannot be looked at is
+    /// not said to be missing.
     pub fn require(&self, name: &ContainerName) -> Result<()> {
-        if self.exists(name) {
-            return Ok(());
+        let config = self.config_file(name);
+        match std::fs::metadata(&config) {
+            Ok(found) if found.is_file() => return Ok(()),
+            Ok(_) => {}
+            Err(error) if is_absence(&error) => {}
+            Err(error) => return Err(Error::file("look at", &config, error)),
         }
         let nearest = self
             .names()
@@ -148,8 +153,18 @@ pub fn default_lxcpath(owner: &User) -> PathBuf {
     }
 }
 
+/// One that cannot be looked at counts: elsewhere no other command would look for a container
+/// that runs.
 fn is_owned_dir(path: &Path, uid: Uid) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == uid.raw())
+    match std::fs::symlink_metadata(path) {
+        Ok(found) => found.is_dir() && found.uid() == uid.raw(),
+        Err(error) => !is_absence(&error),
+    }
+}
+
+fn is_absence(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 fn fnv1a(bytes: &[u8]) -> u64 {

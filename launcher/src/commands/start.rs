@@ -36,9 +36,12 @@ pub fn start(place: &Place, name: &ContainerName) -> Result<Vec<String>> {
     let runtime = Runtime::new(place.runtime_dir(name));
     let lock = runtime.lock_for_verb(VERB_PATIENCE)?;
     // It may have been destroyed while this command waited for its turn.
-    if let Err(gone) = place.require(name) {
-        runtime.remove(lock);
-        return Err(gone);
+    match place.require(name) {
+        Err(gone @ Error::NoSuchContainer { .. }) => {
+            runtime.remove(lock);
+            return Err(gone);
+        }
+        other => other?,
     }
     let (config, mut warnings) = load_config(place, name)?;
     let mut plan = build::plan(place, name, &config)?;

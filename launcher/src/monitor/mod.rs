@@ -65,30 +65,42 @@ pub fn start(plan: &StartPlan, runtime: &Runtime, base: Option<&Base>) -> Result
             }
         },
     };
+    let cgroup = cgroup.as_ref();
+    let failure = match start_monitor(plan, runtime, cgroup) {
+        Ok(()) => return Ok(()),
+        // Cgroup and socket are another monitor's.
+        Err(error @ Error::AlreadyRunning(_)) => return Err(error),
+        Err(error) => error,
+    };
+    // The monitor undid what it did itself; what it was born into is ours. The first error is the
+    // one to tell.
+    let _ = std::fs::remove_file(runtime.socket());
+    if let Some(cgroup) = cgroup {
+        let _ = crate::start::cgroup::remove_remains(&cgroup.path(), &plan.idmap);
+    }
+    Err(failure)
+}
+
+/// Starts the monitor and waits until it says that init runs.
+fn start_monitor(
+    plan: &StartPlan,
+    runtime: &Runtime,
+    cgroup: Option<&ContainerCgroup>,
+) -> Result<()> {
     let listener = listen(runtime)?;
     let (ours, theirs) = Connection::pair()
         .map_err(|error| Error::os("make a socket pair for the monitor", error))?;
     let mut ours = Some(ours);
-    let monitor_cgroup = cgroup.as_ref().map(|cgroup| cgroup.monitor.as_fd());
+    let monitor_cgroup = cgroup.map(|cgroup| cgroup.monitor.as_fd());
     let child = process::clone(CloneFlags::empty(), monitor_cgroup, || {
         drop(ours.take());
-        monitor(plan, runtime, cgroup.as_ref(), &listener, theirs)
+        monitor(plan, runtime, cgroup, &listener, theirs)
     });
-    let failure = match child {
-        Err(error) => Error::os("start the container's monitor", error),
-        Ok(_) => match ours.as_ref().map(|monitor| report(monitor, plan)) {
-            Some(Ok(())) => return Ok(()),
-            // The cgroup is another monitor's.
-            Some(Err(error @ Error::AlreadyRunning(_))) => return Err(error),
-            Some(Err(error)) => error,
-            None => Error::other("the monitor cannot be heard"),
-        },
-    };
-    // The monitor undid what it did itself; the cgroup was ours.
-    if let Some(cgroup) = cgroup {
-        crate::start::cgroup::remove_remains(&cgroup.path(), &plan.idmap)?;
+    child.map_err(|error| Error::os("start the container's monitor", error))?;
+    match &ours {
+        Some(monitor) => report(monitor, plan),
+        None => Err(Error::other("the monitor cannot be heard")),
     }
-    Err(failure)
 }
 
 fn limit_context(error: Error) -> Error {
@@ -161,7 +173,12 @@ fn monitor(
         run::leave_janitor(plan, runtime, cgroup, false);
         return failed(error);
     }
-    let _ = starter.send(&Frame::new(REPORT_STARTED, Vec::new()), &[]);
+    if let Err(error) = starter.send(&Frame::new(REPORT_STARTED, Vec::new()), &[])
+        && !error.is_disconnected()
+    {
+        // Whoever is not told that it runs takes it for failed.
+        run.kill();
+    }
     drop(starter);
     run.serve();
     let waiting = run.finish();

@@ -183,8 +183,7 @@ impl<'a> Run<'a> {
             Some(init) => host_mounts::make(plan, init)?,
             None => host_mounts::Made::default(),
         };
-        // If the child failed meanwhile, its own reason is the one to be told.
-        let _ = sync::send_mounts(&ours, &made.mounts);
+        told(sync::send_mounts(&ours, &made.mounts))?;
         drop(made.mounts);
         self.server = made.server;
         if self.server.is_some() {
@@ -192,7 +191,7 @@ impl<'a> Run<'a> {
             sock::set_receive_timeout(ours.as_fd(), Some(fuse::PATIENCE))
                 .map_err(|error| Error::os("set up a socket", error))?;
         }
-        let _ = ours.send(&sync::go(&nics), &[]);
+        told(ours.send(&sync::go(&nics), &[]))?;
         self.wait_for_exec(&ours, pid, starter)?;
 
         self.record.state = State::Running;
@@ -248,8 +247,7 @@ impl<'a> Run<'a> {
             match hear(child, starter)? {
                 Some(sync::FromChild::SetUp) => {
                     hooks::start_host(self.plan, init, starter)?;
-                    // A child that has died meanwhile is seen next.
-                    let _ = child.send(&sync::go(&[]), &[]);
+                    told(child.send(&sync::go(&[]), &[]))?;
                 }
                 Some(sync::FromChild::Terminals(ends)) => self.terminals.add(ends),
                 Some(sync::FromChild::Ready) => ready = true,
@@ -569,7 +567,7 @@ impl<'a> Run<'a> {
     }
 
     /// Ends the container without asking. A signal that init may know has a moment for that.
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.stopping = true;
         self.note_stopping();
         let signal = self.plan.kill_signal;
@@ -742,6 +740,17 @@ fn hear(child: &Connection, starter: Option<BorrowedFd<'_>>) -> Result<Option<sy
         }
     }
     sync::from_child(child).map_err(Error::other)
+}
+
+/// A child that has given up or died meanwhile is heard next, with its own reason. One that waits
+/// for a message that could not be sent (no memory) would wait for ever.
+fn told(sent: std::result::Result<(), berth_session_protocol::Error>) -> Result<()> {
+    match sent {
+        Err(error) if !error.is_disconnected() => Err(Error::other(format!(
+            "cannot reach the container's first process: {error}"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn killed_early() -> Error {

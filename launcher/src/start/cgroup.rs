@@ -64,7 +64,11 @@ impl Base {
     ) -> Result<ContainerCgroup> {
         let dir = self.base.dir();
         let leaf = if dir.processes().map_err(fail)?.is_empty() {
-            dir.child(cgroup::LEAF).ok()
+            match dir.child(cgroup::LEAF) {
+                Err(error) if error.is_not_found() => None,
+                // Without it nobody could remove the container's cgroup after its end.
+                other => Some(other.map_err(fail)?),
+            }
         } else {
             Some(self.base.drain_into_leaf().map_err(fail)?)
         };
@@ -75,11 +79,9 @@ impl Base {
         let (dir, path) = (&parent.dir, parent.path.child(name.as_str()).map_err(fail)?);
         // Never one that was there before: where `cgroup.kill` was written to a cgroup, some
         // kernels (seen on 6.18) kill at once what clone3 puts into it from elsewhere.
-        match dir.remove_tree(name.as_str()) {
-            Err(error) if error.is_permission_denied() => {
-                remove_remains(&path.as_path().display().to_string(), ids)?;
-            }
-            other => drop(other.map_err(fail)?),
+        // It may hold what is the container's ids', and a monitor whose starter was killed.
+        if dir.remove_tree(name.as_str()).is_err() {
+            remove_remains(&path.as_path().display().to_string(), ids)?;
         }
         let made = make_below(dir, name, &wanted, |payload| {
             for limit in limits {

@@ -29,5 +29,7 @@ mod seccomp_kept;
 mod seccomp_machines;
 mod security;
 mod signals;
+#[cfg(target_arch = "x86_64")]
+mod sweep;
 mod terminals;
 mod world;
