@@ -337,9 +337,9 @@ fn a_default_conf_is_copied_as_lxc_does() {
         let owner = fs::metadata(created.dir.join("rootfs")).unwrap();
         assert_eq!((owner.uid(), owner.gid()), (5_000_010, 6_000_010));
 
-        write("lxc.net.0.type = veth\nlxc.hook.start = /bin/true\nlxc.bogus = 1\n");
+        write("lxc.net.0.type = veth\nlxc.uts.name = two words\nlxc.bogus = 1\n");
         let error = create(&options("db")).unwrap_err().to_string();
-        assert!(error.contains(".config/lxc/default.conf:2: lxc.hook.start: "), "{error}");
+        assert!(error.contains(".config/lxc/default.conf:2: lxc.uts.name: "), "{error}");
         assert!(error.contains(".config/lxc/default.conf:3: lxc.bogus: "), "{error}");
         assert_eq!(names(&lxcpath()), ["web"]);
 

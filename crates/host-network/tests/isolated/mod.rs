@@ -176,13 +176,14 @@ pub fn snapshot() -> BTreeSet<String> {
         all.extend(text.lines().map(|line| format!("{what}: {}", line.trim())));
     };
     add("link", &sh("ip -o link | sed 's/^[0-9]*: //'"));
+    // Whether the kernel is through with looking for an address's double is no matter here.
     add(
         "addr",
-        &sh("ip -o addr | sed 's/^[0-9]*: //; s/valid_lft.*//'"),
+        &sh("ip -o addr | sed 's/^[0-9]*: //; s/ tentative//; s/valid_lft.*//'"),
     );
     add(
         "route",
-        &sh("ip route show table all; ip -6 route show table all"),
+        &sh("ip route show table all; ip -6 route show table all | grep -v '^local fe80:'"),
     );
     add("nft", &sh("nft list ruleset"));
     // Naming a table of legacy iptables creates it: only those that are there.
