@@ -183,7 +183,7 @@ pub fn snapshot() -> BTreeSet<String> {
     );
     add(
         "route",
-        &sh("ip route show table all; ip -6 route show table all | grep -v '^local fe80:'"),
+        &sh("{ ip route show table all; ip -6 route show table all; } | grep -v '^local fe80:'"),
     );
     add("nft", &sh("nft list ruleset"));
     // Naming a table of legacy iptables creates it: only those that are there.
