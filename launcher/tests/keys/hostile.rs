@@ -283,8 +283,10 @@ fn nothing_of_the_hosts_is_left_open_inside() {
             let extra = fs::File::open("/").unwrap();
             process::keep_across_exec(extra.as_fd()).unwrap();
             c.start();
-            // 3 is the directory that lists them.
-            assert_eq!(c.sh("cat /init-says"), "0 1 2 3|/");
+            // A start returns when init is executed; what it says comes later. 3 is the directory
+            // that lists them.
+            let said = c.sh("until [ -s /init-says ]; do sleep 0.02; done; cat /init-says");
+            assert_eq!(said, "0 1 2 3|/");
             let inside = c.ok(&["exec", c.name, "--", "/usr/bin/perl", "-e", look]);
             assert_eq!(inside, "0 1 2 3|/");
             drop(extra);
