@@ -401,15 +401,16 @@ mod tests {
 
     #[test]
     fn a_signal_ends_the_wait_for_a_silent_service() {
+        // Not SIGINT, which a test in the background may have been told to ignore.
         let caller = pthread_self();
         let result = against(move |service| {
             service.recv().unwrap();
-            pthread_kill(caller, Signal::SIGINT).unwrap();
+            pthread_kill(caller, Signal::SIGTERM).unwrap();
             assert!(service.recv().unwrap().is_none());
         });
         assert!(matches!(
             result,
-            Err(LaunchError::Interrupted(Signal::SIGINT))
+            Err(LaunchError::Interrupted(Signal::SIGTERM))
         ));
     }
 
