@@ -16,8 +16,8 @@ use nix::sys::signal::Signal;
 use crate::commands::load_config;
 use crate::error::{Error, Result};
 use crate::exec::{
-    MAX_PENDING, by_signal, copy_window_size, has_output, is_ready, next_signal, read_input, wait,
-    write_all, write_pending,
+    MAX_PENDING, WATCHED, by_signal, copy_window_size, has_output, is_ready, next_signal,
+    read_input, wait, write_all, write_pending,
 };
 use crate::monitor::protocol::{Answer, Request};
 use crate::place::Place;
@@ -96,15 +96,8 @@ pub fn attach(
             state: state.word(),
         });
     };
-    let watched = [
-        Signal::SIGINT,
-        Signal::SIGTERM,
-        Signal::SIGHUP,
-        Signal::SIGQUIT,
-        Signal::SIGWINCH,
-    ];
     let mut signals =
-        SignalQueue::new(&watched).map_err(|error| Error::os("watch signals", error))?;
+        SignalQueue::new(&WATCHED).map_err(|error| Error::os("watch signals", error))?;
     ask(&monitor, &Request::Console(terminal))?;
     let Answer::Seated(number, fds) = answer(&monitor)? else {
         return Err(Error::other("the monitor broke the order of answers"));

@@ -27,6 +27,15 @@ const MAX_REST: usize = 16;
 /// How much typed text waits for a program that does not read, in bytes.
 pub(crate) const MAX_PENDING: usize = 64 * 1024;
 
+/// What a person does at his terminal beside typing.
+pub(crate) const WATCHED: [Signal; 5] = [
+    Signal::SIGINT,
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGWINCH,
+];
+
 /// A command to run in a container.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -81,15 +90,8 @@ pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> 
     } else {
         streams.prepare().map_err(failed)?
     };
-    let watched = [
-        Signal::SIGINT,
-        Signal::SIGTERM,
-        Signal::SIGHUP,
-        Signal::SIGQUIT,
-        Signal::SIGWINCH,
-    ];
     let mut signals =
-        SignalQueue::new(&watched).map_err(|error| failed(Error::os("watch signals", error)))?;
+        SignalQueue::new(&WATCHED).map_err(|error| failed(Error::os("watch signals", error)))?;
     let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
     monitor
         .send(&frame, &borrowed)

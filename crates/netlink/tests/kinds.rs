@@ -1,36 +1,19 @@
 //! Interfaces on others, proxies and VLANs against the running kernel, in network namespaces of the
 //! tests' own. Needs root and `ip`. What a kernel lacks it must say, and nothing else.
 
-use berth_common::InterfaceName;
+mod common;
+
 use berth_netlink::{
     IpvlanIsolation, IpvlanMode, MacvlanMode, Peer, PeerName, PortVlan, Queues, Socket, Stacked,
     StackedKind, Veth,
 };
-use nix::sched::{CloneFlags, setns, unshare};
-use std::fs::File;
+use common::{fresh, ip, name};
+use nix::sched::{CloneFlags, setns};
 use std::os::fd::AsFd;
 use std::process::Command;
 
 /// The kernel knows no interfaces of that kind.
 const EOPNOTSUPP: i32 = 95;
-
-fn fresh() -> (Socket, File) {
-    unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root");
-    (
-        Socket::open().unwrap(),
-        File::open("/proc/thread-self/ns/net").unwrap(),
-    )
-}
-
-fn name(text: &str) -> InterfaceName {
-    text.parse().unwrap()
-}
-
-fn ip(arguments: &[&str]) -> String {
-    let output = Command::new("ip").args(arguments).output().unwrap();
-    assert!(output.status.success(), "ip {arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
 
 fn lower(socket: &mut Socket) -> u32 {
     ip(&[

@@ -1,31 +1,12 @@
 //! Against the running kernel, in network namespaces of the tests' own. Needs root and `ip`.
 
-use berth_common::InterfaceName;
+mod common;
+
 use berth_netlink::{Address, Bridge, LinkChange, Mac, Peer, PeerName, Route, Socket, Veth};
-use nix::sched::{CloneFlags, setns, unshare};
+use common::{fresh, ip, name};
+use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::process::Command;
-
-/// Moves this test's thread into a fresh network namespace and opens a socket there.
-fn fresh() -> (Socket, File) {
-    unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root");
-    (
-        Socket::open().unwrap(),
-        File::open("/proc/thread-self/ns/net").unwrap(),
-    )
-}
-
-fn name(text: &str) -> InterfaceName {
-    text.parse().unwrap()
-}
-
-/// What iproute2 says; a child inherits the thread's namespace.
-fn ip(arguments: &[&str]) -> String {
-    let output = Command::new("ip").args(arguments).output().unwrap();
-    assert!(output.status.success(), "ip {arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
 
 /// An interface with a carrier, for tests that need nothing special.
 fn plain(name: &str) {

@@ -143,14 +143,7 @@ fn root_starts_from_a_writable_image() {
             "kept\nkept\nno"
         );
         // The monitor's end ends the container, and the device goes with its last mount.
-        let info = container.ok(&["info", "--json", "web"]);
-        let monitor = info.split("\"monitor\":").nth(1).unwrap();
-        let pid: String = monitor
-            .trim()
-            .chars()
-            .take_while(char::is_ascii_digit)
-            .collect();
-        run("kill", &["-9".as_ref(), pid.as_ref()]);
+        container.kill_monitor();
         no_loop_is_left(container);
         container.append("lxc.rootfs.options =\nlxc.init.cmd = /no/such/init");
         container.start_is_refused("there is no /no/such/init in the container");
@@ -246,14 +239,7 @@ fn a_user_starts_from_an_image_that_can_only_be_read() {
         container.stop();
         nothing_serves();
         container.start();
-        let info = container.ok(&["info", "--json", "web"]);
-        let monitor = info.split("\"monitor\":").nth(1).unwrap();
-        let pid: String = monitor
-            .trim()
-            .chars()
-            .take_while(char::is_ascii_digit)
-            .collect();
-        run("kill", &["-9".as_ref(), pid.as_ref()]);
+        container.kill_monitor();
         nothing_serves();
     });
 }

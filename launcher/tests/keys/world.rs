@@ -1,13 +1,12 @@
 //! Containers on a private host, and what the tests ask of them.
 
-use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use berth_kernel::process::{self, Exit};
-use berth_test_private_host::{self as private_host, Host, Setup};
+use berth_test_private_host::{self as private_host, Host, Setup, ran_alone};
 
 /// Whose container it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -284,36 +283,4 @@ pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
         assert!(Instant::now() < limit, "not in twenty seconds: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// Runs the calling test again in a process of its own and tells that it did so; `false` in that
-/// process. A fork of the test runner inherits locks that threads of other tests hold at that
-/// moment, for ever; where there is one test, nobody holds any. A test with several hosts has made
-/// all of them then.
-fn ran_alone() -> bool {
-    const MARK: &str = "BERTH_TEST_RUNS_ALONE";
-    thread_local!(static DONE: Cell<bool> = const { Cell::new(false) });
-    if std::env::var_os(MARK).is_some() {
-        return false;
-    }
-    if DONE.replace(true) {
-        return true;
-    }
-    let thread = std::thread::current();
-    let test = thread
-        .name()
-        .expect("the test runner names threads by their tests");
-    let arguments = ["--exact", test, "--test-threads=1", "--nocapture"];
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    let output = command.args(arguments).env(MARK, "1").output().unwrap();
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}"
-    );
-    true
 }

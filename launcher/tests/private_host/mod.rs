@@ -16,32 +16,7 @@ pub const ALICE: u32 = 4711;
 pub const SUBUID: u32 = 5_000_000;
 pub const SUBGID: u32 = 6_000_000;
 
-/// Runs the calling test again in a process of its own and tells that it did so; `false` in that
-/// process. A fork of the test runner inherits locks that threads of other tests hold at that
-/// moment, for ever; where there is one test, nobody holds any.
-pub fn ran_alone() -> bool {
-    const MARK: &str = "BERTH_TEST_RUNS_ALONE";
-    if std::env::var_os(MARK).is_some() {
-        return false;
-    }
-    let thread = std::thread::current();
-    let test = thread
-        .name()
-        .expect("the test runner names threads by their tests");
-    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    let arguments = ["--exact", test, "--test-threads=1", "--nocapture"];
-    let output = command.args(arguments).env(MARK, "1").output().unwrap();
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}"
-    );
-    true
-}
+pub use berth_test_private_host::ran_alone;
 
 /// What differs from a machine on which everything is granted.
 #[derive(Default)]

@@ -2,6 +2,10 @@
 //! bridge and a quota for NICs, and `berth` is installed. The machine itself keeps nothing of it.
 #![forbid(unsafe_code)]
 
+mod alone;
+
+pub use alone::ran_alone;
+
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, chown};
