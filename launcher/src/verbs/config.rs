@@ -12,7 +12,7 @@ use berth_common::exit;
 use berth_container_config::change::Change;
 use berth_container_config::migrate::Origin;
 
-use crate::{json, out, out_raw, tell};
+use super::print::{json, out, out_raw, tell};
 
 pub fn run(place: &Place, verb: &cli::Config) -> Result<u8> {
     match verb {

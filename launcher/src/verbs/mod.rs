@@ -1,3 +1,9 @@
-//! Verbs whose conversation with the caller takes more than a few lines.
+//! The verbs: what is asked on the command line, done by the library, told to the caller.
 
 pub mod config;
+pub mod host;
+pub mod inside;
+pub mod keep;
+pub mod lives;
+pub mod look;
+pub mod print;

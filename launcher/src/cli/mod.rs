@@ -1,0 +1,85 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+mod config;
+mod host;
+mod inside;
+mod keep;
+mod lives;
+mod look;
+
+pub use config::*;
+pub use host::*;
+pub use inside::*;
+pub use keep::*;
+pub use lives::*;
+pub use look::*;
+
+/// Containers for everybody: full system containers without sudo, from login and from boot.
+#[derive(Debug, Parser)]
+#[command(name = "berth", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)
+    #[arg(short = 'P', long, global = true, value_name = "DIR")]
+    pub lxcpath: Option<PathBuf>,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 it could not be done, 2 the command line was not \
+understood.\nattach, exec and cgroup exec return the command's own code, 125 if berth failed, 126 and 127 if \
+the command cannot be executed or does not exist, 128+N if signal N ended it.";
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a container
+    Create(Create),
+    /// Start a container and return when its init runs
+    Start(Start),
+    /// Ask a container to stop, wait, then kill it
+    Stop(Stop),
+    /// Stop a container and start it again
+    Restart(Restart),
+    /// Open a root shell in a running container
+    Attach(Attach),
+    /// Run a command in a running container
+    Exec(Exec),
+    /// Sit down at a terminal of a running container, or show what its console printed
+    Console(Console),
+    /// List your containers and what they are doing
+    #[command(visible_alias = "list")]
+    Ls(Json),
+    /// Show everything about one container
+    Info(Info),
+    /// Remove a container and all its files
+    Destroy(Destroy),
+    /// Start a container at boot from now on
+    Enable(OneName),
+    /// Do not start a container at boot any more
+    Disable(OneName),
+    /// Start all enabled containers in their order, or stop them, as lxc-autostart does
+    Autostart(Autostart),
+    /// Configurations of containers: read, change, judge, bring up to date
+    #[command(subcommand)]
+    Config(Config),
+    /// Let a user run containers: subordinate ids and a quota of network interfaces (root only)
+    Grant(Grant),
+    /// List who may have how many network interfaces, and how many they have
+    Grants(Json),
+    /// Undo what grant did (root only)
+    Revoke(Revoke),
+    /// Network interfaces that users' containers have on this host
+    #[command(subcommand)]
+    Nic(Nic),
+    /// Your delegated cgroups: run commands in them, look at them
+    #[command(subcommand)]
+    Cgroup(Cgroup),
+    /// Tell what on this host keeps Berth from doing all that it can, and what mends it; exits
+    /// with 1 if something is to be mended
+    Doctor(Doctor),
+}

@@ -1,0 +1,136 @@
+//! `berth ls`, `info`
+
+use berth::cli;
+use berth::commands::{info, list};
+use berth::error::Result;
+use berth::place::Place;
+use berth::state::State;
+use berth::time;
+use berth_common::exit;
+
+use super::print::{dash, json, print_table, tell};
+
+pub fn list_verb(place: &Place, as_json: bool) -> Result<u8> {
+    let lines = list::list(place)?;
+    if as_json {
+        json(&lines)?;
+        return Ok(exit::OK);
+    }
+    if lines.is_empty() {
+        tell("no containers yet; make one with: berth create NAME");
+        return Ok(exit::OK);
+    }
+    let mut table = vec![["NAME", "STATE", "PID", "IPV4", "BOOT"].map(str::to_owned)];
+    for line in &lines {
+        let addresses = shown_addresses(&line.ipv4);
+        table.push([
+            line.name.clone(),
+            line.state.word().to_owned(),
+            line.pid.map_or_else(dash, |pid| pid.to_string()),
+            if addresses.is_empty() {
+                dash()
+            } else {
+                addresses.join(", ")
+            },
+            if line.autostart {
+                "yes".to_owned()
+            } else {
+                dash()
+            },
+        ]);
+    }
+    print_table(&table)?;
+    for line in &lines {
+        if let Some(problem) = &line.problem {
+            tell(&format!("berth: {}: {problem}", line.name));
+        }
+    }
+    Ok(exit::OK)
+}
+
+/// At most so many of a container's addresses are shown: it may give itself thousands.
+pub const SHOWN_ADDRESSES: usize = 8;
+
+pub fn shown_addresses(addresses: &[impl ToString]) -> Vec<String> {
+    let mut shown: Vec<String> = addresses
+        .iter()
+        .take(SHOWN_ADDRESSES)
+        .map(ToString::to_string)
+        .collect();
+    if addresses.len() > SHOWN_ADDRESSES {
+        shown.push("…".to_owned());
+    }
+    shown
+}
+
+pub fn info_verb(place: &Place, options: &cli::Info) -> Result<u8> {
+    let info = info::info(place, &options.name)?;
+    if options.json {
+        json(&info)?;
+        return Ok(exit::OK);
+    }
+    let mut rows: Vec<[String; 2]> = Vec::new();
+    let mut row = |label: &str, value: String| rows.push([format!("{label}:"), value]);
+    row("Name", info.line.name.clone());
+    row("State", info.line.state.word().to_owned());
+    row("Directory", info.directory.display().to_string());
+    row(
+        "Starts at boot",
+        if info.line.autostart { "yes" } else { "no" }.to_owned(),
+    );
+    if let Some(pid) = info.line.pid {
+        row("PID", pid.to_string());
+    }
+    if let Some(pid) = info.monitor {
+        row("Monitor", pid.to_string());
+    }
+    if let Some(since) = info.since {
+        let age = time::duration(berth::state::now().saturating_sub(since));
+        row("Running since", format!("{} ({age})", time::utc(since)));
+    }
+    for address in shown_addresses(&info.line.ipv4) {
+        row("IPv4", address);
+    }
+    for address in shown_addresses(&info.line.ipv6) {
+        row("IPv6", address);
+    }
+    for nic in &info.nics {
+        let link = if nic.bridge.is_empty() {
+            "no bridge"
+        } else {
+            &nic.bridge
+        };
+        let what = match (nic.kind.as_str(), nic.host.is_empty()) {
+            ("empty", _) => continue,
+            (_, false) => format!("{}, on the host {} ({link})", nic.name, nic.host),
+            (kind, true) => format!("{}, {kind} of {link}", nic.name),
+        };
+        row("Interface", what);
+    }
+    if let Some(cgroup) = &info.cgroup {
+        row("Cgroup", cgroup.clone());
+    }
+    if let Some(memory) = info.memory {
+        let peak = info
+            .memory_peak
+            .map(|peak| format!(", at most {}", time::bytes(peak)));
+        row("Memory", time::bytes(memory) + &peak.unwrap_or_default());
+    }
+    if let Some(cpu) = info.cpu_usec {
+        row("Processor time", format!("{:.2} s", cpu as f64 / 1e6));
+    }
+    if let Some(processes) = info.processes {
+        row("Processes", processes.to_string());
+    }
+    if let (Some(last), false) = (&info.last_exit, info.line.state == State::Running) {
+        row(
+            "Last ended",
+            format!("{} ({})", time::utc(last.at), last.how),
+        );
+    }
+    print_table(&rows)?;
+    if let Some(problem) = &info.line.problem {
+        tell(&format!("berth: {problem}"));
+    }
+    Ok(exit::OK)
+}
