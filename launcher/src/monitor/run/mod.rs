@@ -1,0 +1,264 @@
+//! One container's life under its monitor.
+
+mod clients;
+mod end;
+mod start;
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+
+use berth_kernel::process::{Child, Exit};
+use berth_kernel::signal::SignalQueue;
+use berth_session_protocol::Connection;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+
+use super::console::{self, Terminals};
+use super::session::{Client, Session};
+use super::{hooks, log};
+use crate::start::cgroup::ContainerCgroup;
+use crate::start::joined::Joined;
+use crate::start::plan::StartPlan;
+use crate::start::{fuse, nic};
+use crate::state::{LastExit, Record, Runtime, State, now};
+
+pub use end::{leave_janitor, tell_ended};
+
+/// A restarted init that ends sooner than this (seconds) counts as one that cannot run.
+const SHORTEST_LIFE: u64 = 1;
+/// So many short lives in a row end the container.
+const MAX_SHORT_LIVES: u32 = 5;
+
+/// What the monitor looks after.
+pub struct Run<'a> {
+    plan: &'a StartPlan,
+    runtime: &'a Runtime,
+    cgroup: Option<&'a ContainerCgroup>,
+    listener: BorrowedFd<'a>,
+    record: Record,
+    init: Option<Child>,
+    /// The container's user namespace, for what only its root can remove.
+    namespace: Option<File>,
+    /// Namespaces of others that it is in.
+    joined: Option<Joined>,
+    /// What is held of this life's interfaces.
+    outside: nic::Outside,
+    /// Its namespaces, for hooks after its end.
+    namespaces: hooks::Kept,
+    terminals: Terminals,
+    /// The program that serves the root file system, if one does.
+    server: Option<fuse::Server>,
+    clients: Vec<Client>,
+    sessions: Vec<Session>,
+    /// Connections that wait for the container's end.
+    waiting: Vec<Connection>,
+    /// Whether a stop was asked for: init is not started again, however it ends.
+    stopping: bool,
+    /// When it is killed, if it has not ended by then.
+    doomed: Option<Instant>,
+}
+
+/// What the monitor waits for, in the order of the poll set.
+enum Source {
+    Init,
+    Listener,
+    Signals,
+    Terminal(console::Source),
+    Client(usize),
+    Waiting(usize),
+    Session(usize),
+}
+
+impl<'a> Run<'a> {
+    pub fn new(
+        plan: &'a StartPlan,
+        runtime: &'a Runtime,
+        cgroup: Option<&'a ContainerCgroup>,
+        listener: BorrowedFd<'a>,
+    ) -> Self {
+        let mut record = Record::new(State::Starting);
+        record.cgroup = cgroup.map(ContainerCgroup::path);
+        record.set_ids(&plan.idmap);
+        Self {
+            plan,
+            runtime,
+            cgroup,
+            listener,
+            record,
+            init: None,
+            namespace: None,
+            joined: None,
+            outside: nic::Outside::default(),
+            namespaces: Vec::new(),
+            terminals: Terminals::default(),
+            server: None,
+            clients: Vec::new(),
+            sessions: Vec::new(),
+            waiting: Vec::new(),
+            stopping: false,
+            doomed: None,
+        }
+    }
+
+    /// Serves commands until the container has ended for good.
+    pub fn serve(&mut self) {
+        let watched = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+        let mut signals = match SignalQueue::new(&watched) {
+            Ok(signals) => signals,
+            Err(error) => {
+                log::failure(&self.plan.log, &format!("cannot watch signals: {error}"));
+                return;
+            }
+        };
+        let mut short_lives = 0;
+        loop {
+            let exit = self.serve_one_life(&mut signals);
+            self.record.last_exit = Some(LastExit {
+                how: in_words(exit),
+                at: now(),
+            });
+            log::event(&self.plan.log, &format!("init ended: {}", in_words(exit)));
+            if !is_reboot(exit) || self.stopping {
+                return;
+            }
+            let lived = now().saturating_sub(self.record.since.unwrap_or(0));
+            short_lives = if lived <= SHORTEST_LIFE {
+                short_lives + 1
+            } else {
+                0
+            };
+            if short_lives >= MAX_SHORT_LIVES {
+                log::failure(
+                    &self.plan.log,
+                    "init reboots at once again and again: given up",
+                );
+                return;
+            }
+            self.clear_between_lives();
+            if let Err(error) = self.start(None) {
+                log::failure(&self.plan.log, &format!("cannot reboot: {error}"));
+                return;
+            }
+        }
+    }
+
+    fn serve_one_life(&mut self, signals: &mut SignalQueue) -> Exit {
+        loop {
+            if let Err(error) = self.wait_and_serve(signals) {
+                log::failure(&self.plan.log, &format!("cannot wait: {error}"));
+                self.end_by_force();
+            }
+            let Some(init) = &self.init else {
+                return Exit::Code(0);
+            };
+            match init.pidfd.try_wait() {
+                Ok(None) => {}
+                Ok(Some(exit)) => {
+                    self.init = None;
+                    return exit;
+                }
+                Err(error) => {
+                    log::failure(&self.plan.log, &format!("cannot wait for init: {error}"));
+                    self.init = None;
+                    return Exit::Code(255);
+                }
+            }
+        }
+    }
+
+    /// One turn: waits for something to happen and deals with all of it.
+    fn wait_and_serve(&mut self, signals: &mut SignalQueue) -> std::io::Result<()> {
+        let happened = self.wait(signals)?;
+        if self.doomed.is_some_and(|moment| moment <= Instant::now()) {
+            self.end_by_force();
+        }
+        let mut gone_waiting = Vec::new();
+        for source in happened {
+            match source {
+                Source::Init => {}
+                Source::Listener => self.accept(),
+                Source::Signals => {
+                    while signals.take()?.is_some() {
+                        self.stop();
+                    }
+                }
+                Source::Terminal(source) => self.terminals.serve(source),
+                Source::Client(index) => self.clients[index].readable = true,
+                Source::Waiting(index) => gone_waiting.push(index),
+                Source::Session(index) => {
+                    let log = &self.plan.log;
+                    if let Err(error) = self.sessions[index].advance() {
+                        log::failure(log, &format!("exec: {error}"));
+                        self.sessions[index].end();
+                    }
+                }
+            }
+        }
+        for index in gone_waiting.into_iter().rev() {
+            self.waiting.swap_remove(index);
+        }
+        self.sessions.retain(|session| !session.is_over());
+        self.serve_clients();
+        Ok(())
+    }
+
+    fn wait(&self, signals: &SignalQueue) -> std::io::Result<Vec<Source>> {
+        let mut sources = Vec::new();
+        let mut fds = Vec::new();
+        let mut watch = |source, fd| {
+            sources.push(source);
+            fds.push(PollFd::new(fd, PollFlags::POLLIN));
+        };
+        if let Some(init) = &self.init {
+            watch(Source::Init, init.pidfd.as_fd());
+        }
+        watch(Source::Listener, self.listener);
+        watch(Source::Signals, signals.as_fd());
+        for (source, fd) in self.terminals.sources() {
+            watch(Source::Terminal(source), fd);
+        }
+        for (index, client) in self.clients.iter().enumerate() {
+            watch(Source::Client(index), client.connection.as_fd());
+        }
+        for (index, connection) in self.waiting.iter().enumerate() {
+            watch(Source::Waiting(index), connection.as_fd());
+        }
+        for (index, session) in self.sessions.iter().enumerate() {
+            for fd in session.descriptors() {
+                watch(Source::Session(index), fd);
+            }
+        }
+        let left = self.doomed.map_or(PollTimeout::NONE, |moment| {
+            let left = moment.saturating_duration_since(Instant::now());
+            // Rounded up, so that it does not wake just before.
+            PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::ZERO)
+        });
+        match poll(&mut fds, left) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let ready: Vec<bool> = fds
+            .iter()
+            .map(|fd| fd.revents().is_some_and(|events| !events.is_empty()))
+            .collect();
+        Ok(sources
+            .into_iter()
+            .zip(ready)
+            .filter_map(|(source, ready)| ready.then_some(source))
+            .collect())
+    }
+}
+
+/// In a pid namespace reboot(2) ends init by SIGHUP for a restart, by SIGINT for a halt.
+fn is_reboot(exit: Exit) -> bool {
+    exit == Exit::Signal(Signal::SIGHUP as i32)
+}
+
+fn in_words(exit: Exit) -> String {
+    match exit {
+        Exit::Signal(number) if number == Signal::SIGHUP as i32 => "rebooted".to_owned(),
+        Exit::Signal(number) if number == Signal::SIGINT as i32 => "halted".to_owned(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,226 @@
+//! From a plan to an init that runs, or back to nothing.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use berth_kernel::process;
+use berth_kernel::sock;
+use berth_session_protocol::Connection;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+
+use super::super::{executed, hooks, log, settings};
+use super::Run;
+use crate::error::{Error, Result};
+use crate::mapped::{Mapping, explain_no_user_namespace};
+use crate::start::joined::Joined;
+use crate::start::{child, fuse, host_mounts, nic, overlay, sync};
+use crate::state::{State, now};
+
+impl Run<'_> {
+    /// Starts init; when this returns it has been exec'ed. After a failure nothing of it is left.
+    /// Something to read from `starter` means that nobody waits for it any more.
+    pub fn start(&mut self, starter: Option<BorrowedFd<'_>>) -> Result<()> {
+        let result = self.try_start(starter);
+        if result.is_err() {
+            // Init cannot end while it waits for a server that hangs.
+            self.server = None;
+            if let Some(init) = self.init.take() {
+                // Its exit code says nothing that the error does not.
+                let _ = init.pidfd.signal(Signal::SIGKILL as i32);
+                let _ = init.pidfd.wait();
+            }
+            self.undo_nics();
+            self.terminals.end_life();
+        }
+        result
+    }
+
+    fn try_start(&mut self, starter: Option<BorrowedFd<'_>>) -> Result<()> {
+        let plan = self.plan;
+        hooks::pre_start(plan, starter)?;
+        self.terminals.open(&plan.console)?;
+        overlay::prepare(plan)?;
+        let (ours, theirs) =
+            Connection::pair().map_err(|error| Error::os("make a socket pair", error))?;
+        let mut ours = Some(ours);
+        let payload = self.cgroup.map(|cgroup| &cgroup.payload);
+        let birthplace = payload.map(AsFd::as_fd);
+        // The other namespaces it makes itself, while its ids are being mapped.
+        let be_born = || {
+            process::clone(plan.birth_namespaces(), birthplace, || {
+                // It must see the monitor's death as the end of the stream.
+                drop(ours.take());
+                child::run(plan, payload, theirs)
+            })
+        };
+        let joined = match self.joined.take() {
+            Some(joined) => joined,
+            None => Joined::open(&plan.namespaces.shared)?,
+        };
+        let init = self.joined.insert(joined).within(be_born);
+        let init = init.map_err(namespaces_refused)?;
+        let ours = ours.ok_or_else(|| Error::other("the socket pair is gone"))?;
+        let pid = init.pid;
+        self.init = Some(init);
+
+        // The three helpers take milliseconds each; they run side by side.
+        let mapping = if plan.idmap.is_empty() {
+            None
+        } else {
+            Some(Mapping::start(pid, &plan.idmap)?)
+        };
+        self.namespace = match plan.idmap.is_empty() {
+            true => None,
+            // A process of ours that nobody has reaped: the number means it.
+            false => Some(
+                File::open(format!("/proc/{pid}/ns/user"))
+                    .map_err(|error| Error::os("open the container's user namespace", error))?,
+            ),
+        };
+        // The child waits for us before it does anything that would have to be cleared up.
+        self.runtime.write(&self.record)?;
+        match hear(&ours, starter)? {
+            Some(sync::FromChild::Isolated) => {}
+            Some(sync::FromChild::Failed(why)) => return Err(Error::other(why)),
+            _ => return Err(killed_early()),
+        }
+        self.namespaces = hooks::keep_namespaces(plan, pid)?;
+        settings::write_proc_files(&plan.process, pid)?;
+        let nics = self.make_nics(mapping, starter);
+        // If the child has failed meanwhile, no helper could serve it: its reason counts.
+        let nics = nics.map_err(|error| failure_told(&ours).unwrap_or(error))?;
+        let made = match &self.init {
+            Some(init) => host_mounts::make(plan, init)?,
+            None => host_mounts::Made::default(),
+        };
+        told(sync::send_mounts(&ours, &made.mounts))?;
+        drop(made.mounts);
+        self.server = made.server;
+        if self.server.is_some() {
+            // It may hang, and the child in its file system.
+            sock::set_receive_timeout(ours.as_fd(), Some(fuse::PATIENCE))
+                .map_err(|error| Error::os("set up a socket", error))?;
+        }
+        told(ours.send(&sync::go(&nics), &[]))?;
+        self.wait_for_exec(&ours, pid, starter)?;
+
+        self.record.state = State::Running;
+        self.record.init = Some(pid);
+        self.record.since = Some(now());
+        self.runtime.write(&self.record)?;
+        log::event(&plan.log, &format!("running, init is process {pid}"));
+        Ok(())
+    }
+
+    /// The interfaces, while ids are being mapped; their names inside.
+    fn make_nics(
+        &mut self,
+        mapping: Option<Mapping>,
+        starter: Option<BorrowedFd<'_>>,
+    ) -> Result<Vec<String>> {
+        let Some(init) = &self.init else {
+            return Err(killed_early());
+        };
+        let mut desk = nic::Desk {
+            plan: self.plan,
+            runtime: self.runtime,
+            record: &mut self.record,
+            leaf: self
+                .cgroup
+                .and_then(|cgroup| cgroup.leaf.as_ref())
+                .map(AsFd::as_fd),
+            given_up: starter,
+        };
+        let requests = self.outside.request(&mut desk, self.plan, init);
+        let mapped = mapping.map_or(Ok(()), Mapping::finish);
+        let requests = requests?;
+        // A helper that is at work is waited for in any case: what it makes counts.
+        let nics = self.outside.finish(&mut desk, requests);
+        mapped.and(nics)
+    }
+
+    /// Undoes what of the interfaces outlives init, who has ended.
+    pub(super) fn undo_nics(&mut self) {
+        for failure in self.outside.undo(&mut self.record.nics) {
+            log::failure(&self.plan.log, &failure);
+        }
+    }
+
+    fn wait_for_exec(
+        &mut self,
+        child: &Connection,
+        init: i32,
+        starter: Option<BorrowedFd<'_>>,
+    ) -> Result<()> {
+        let mut ready = false;
+        loop {
+            match hear(child, starter)? {
+                Some(sync::FromChild::SetUp) => {
+                    hooks::start_host(self.plan, init, starter)?;
+                    told(child.send(&sync::go(&[]), &[]))?;
+                }
+                Some(sync::FromChild::Terminals(ends)) => self.terminals.add(ends),
+                Some(sync::FromChild::Ready) => ready = true,
+                Some(sync::FromChild::Failed(why)) => return Err(Error::other(why)),
+                None if ready => {
+                    return match (&self.plan.confinement.filter.program, &self.init) {
+                        (Some(_), Some(init)) => executed::under_filter(init),
+                        _ => Ok(()),
+                    };
+                }
+                None | Some(sync::FromChild::Isolated) => return Err(killed_early()),
+            }
+        }
+    }
+}
+
+/// The child's next message. A start that nobody waits for any more is given up.
+fn hear(child: &Connection, starter: Option<BorrowedFd<'_>>) -> Result<Option<sync::FromChild>> {
+    if let Some(starter) = starter {
+        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut fds = [readable(child.as_fd()), readable(starter)];
+        while poll(&mut fds, PollTimeout::NONE) == Err(nix::errno::Errno::EINTR) {}
+        let [_, starter] = fds.map(|fd| fd.revents().is_some_and(|events| !events.is_empty()));
+        if starter {
+            return Err(Error::other("the start was given up"));
+        }
+    }
+    sync::from_child(child).map_err(Error::other)
+}
+
+/// A child that has given up or died meanwhile is heard next, with its own reason. One that waits
+/// for a message that could not be sent (no memory) would wait for ever.
+fn told(sent: std::result::Result<(), berth_session_protocol::Error>) -> Result<()> {
+    match sent {
+        Err(error) if !error.is_disconnected() => Err(Error::other(format!(
+            "cannot reach the container's first process: {error}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn killed_early() -> Error {
+    Error::other(
+        "the container's first process was killed before it could start init \
+         (too little memory in lxc.cgroup2.memory.max?)",
+    )
+}
+
+/// Why the child gave up, if it did so already.
+fn failure_told(child: &Connection) -> Option<Error> {
+    child.set_nonblocking(true).ok()?;
+    match sync::from_child(child) {
+        Ok(Some(sync::FromChild::Failed(why))) => Some(Error::other(why)),
+        _ => None,
+    }
+}
+
+fn namespaces_refused(error: std::io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(nix::libc::EAGAIN | nix::libc::ENOMEM) => {
+            Error::os("make the container's first process", error)
+        }
+        _ => explain_no_user_namespace(error),
+    }
+}
