@@ -294,12 +294,52 @@ _berth() {
             return 0
             ;;
         berth__subcmd__attach)
-            opts="-P -h --lxcpath --help"
+            opts="-u -g -e -w -t -T -P -h --user --group --env --keep-env --keep-var --clear-env --cwd --terminal --no-terminal --elevated --lxcpath --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --group)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -g)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -e)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-var)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cwd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -w)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --elevated)
+                    COMPREPLY=($(compgen -W "CGROUP CAP LSM" -- "${cur}"))
+                    return 0
+                    ;;
                 --lxcpath)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -846,17 +886,37 @@ _berth() {
             return 0
             ;;
         berth__subcmd__exec)
-            opts="-e -w -P -h --env --cwd --lxcpath --help"
+            opts="-u -g -e -w -t -T -P -h --user --group --env --keep-env --keep-var --clear-env --cwd --terminal --no-terminal --elevated --lxcpath --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --group)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -g)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 -e)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-var)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -866,6 +926,10 @@ _berth() {
                     ;;
                 -w)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --elevated)
+                    COMPREPLY=($(compgen -W "CGROUP CAP LSM" -- "${cur}"))
                     return 0
                     ;;
                 --lxcpath)

@@ -65,12 +65,34 @@ complete -c berth -n "__fish_berth_using_subcommand restart" -s P -l lxcpath -d 
 complete -c berth -n "__fish_berth_using_subcommand restart" -s k -l kill -d 'Kill it without asking'
 complete -c berth -n "__fish_berth_using_subcommand restart" -s r -l reboot -d 'Have its init reboot it instead (lxc.signal.reboot), under the monitor, in the cgroup and with the configuration that it has; --timeout is for that'
 complete -c berth -n "__fish_berth_using_subcommand restart" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand attach" -s u -l user -d 'Run it as this user of the container\'s: a name of its /etc/passwd or a uid, and after a colon another group than his, by name or gid (default: as its init is, mostly root)' -r
+complete -c berth -n "__fish_berth_using_subcommand attach" -s g -l group -d 'The group, by name of the container\'s /etc/group or by gid; the user has no other then' -r
+complete -c berth -n "__fish_berth_using_subcommand attach" -s e -l env -d 'Set a variable for the command; may be given several times' -r
+complete -c berth -n "__fish_berth_using_subcommand attach" -l keep-var -d 'Also hand in your own variable NAME; may be given several times' -r
+complete -c berth -n "__fish_berth_using_subcommand attach" -s w -l cwd -d 'Directory in the container to run in' -r -F
+complete -c berth -n "__fish_berth_using_subcommand attach" -l elevated -d 'Spare it what confines the container beside its namespaces, or the named parts of that: CGROUP (its cgroup with the limits), CAP (lxc.cap.drop), LSM (profiles, the filter of system calls, no_new_privs)' -r -f -a "CGROUP\t'The container\'s cgroup'
+CAP\t'The dropping of capabilities'
+LSM\t'Security modules\' profiles, the filter of system calls, no_new_privs'"
 complete -c berth -n "__fish_berth_using_subcommand attach" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
-complete -c berth -n "__fish_berth_using_subcommand attach" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand attach" -l keep-env -d 'Also hand in all of your own variables but those that say who and where you are on the host (HOME, PATH, USER and the like)'
+complete -c berth -n "__fish_berth_using_subcommand attach" -l clear-env -d 'Hand in none of your own variables but TERM, COLORTERM and NO_COLOR, and these only with a terminal: the default'
+complete -c berth -n "__fish_berth_using_subcommand attach" -s t -l terminal -d 'Give it a terminal of its own, though standard input or output is none'
+complete -c berth -n "__fish_berth_using_subcommand attach" -s T -l no-terminal -d 'Give it your own standard input, output and error, though they are a terminal'
+complete -c berth -n "__fish_berth_using_subcommand attach" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c berth -n "__fish_berth_using_subcommand exec" -s u -l user -d 'Run it as this user of the container\'s: a name of its /etc/passwd or a uid, and after a colon another group than his, by name or gid (default: as its init is, mostly root)' -r
+complete -c berth -n "__fish_berth_using_subcommand exec" -s g -l group -d 'The group, by name of the container\'s /etc/group or by gid; the user has no other then' -r
 complete -c berth -n "__fish_berth_using_subcommand exec" -s e -l env -d 'Set a variable for the command; may be given several times' -r
-complete -c berth -n "__fish_berth_using_subcommand exec" -s w -l cwd -d 'Directory in the container to run the command in' -r -F
+complete -c berth -n "__fish_berth_using_subcommand exec" -l keep-var -d 'Also hand in your own variable NAME; may be given several times' -r
+complete -c berth -n "__fish_berth_using_subcommand exec" -s w -l cwd -d 'Directory in the container to run in' -r -F
+complete -c berth -n "__fish_berth_using_subcommand exec" -l elevated -d 'Spare it what confines the container beside its namespaces, or the named parts of that: CGROUP (its cgroup with the limits), CAP (lxc.cap.drop), LSM (profiles, the filter of system calls, no_new_privs)' -r -f -a "CGROUP\t'The container\'s cgroup'
+CAP\t'The dropping of capabilities'
+LSM\t'Security modules\' profiles, the filter of system calls, no_new_privs'"
 complete -c berth -n "__fish_berth_using_subcommand exec" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
-complete -c berth -n "__fish_berth_using_subcommand exec" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand exec" -l keep-env -d 'Also hand in all of your own variables but those that say who and where you are on the host (HOME, PATH, USER and the like)'
+complete -c berth -n "__fish_berth_using_subcommand exec" -l clear-env -d 'Hand in none of your own variables but TERM, COLORTERM and NO_COLOR, and these only with a terminal: the default'
+complete -c berth -n "__fish_berth_using_subcommand exec" -s t -l terminal -d 'Give it a terminal of its own, though standard input or output is none'
+complete -c berth -n "__fish_berth_using_subcommand exec" -s T -l no-terminal -d 'Give it your own standard input, output and error, though they are a terminal'
+complete -c berth -n "__fish_berth_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c berth -n "__fish_berth_using_subcommand console" -s t -l tty -d 'The terminal: 0 is the console, 1 is /dev/tty1 and so on (default: the first /dev/ttyN at which nobody sits, or the console if the container has none)' -r
 complete -c berth -n "__fish_berth_using_subcommand console" -s e -l escape -d 'The key with Ctrl that begins a command: followed by q it leaves' -r
 complete -c berth -n "__fish_berth_using_subcommand console" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F

@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use berth::cli::{Cli, Verb};
 use berth::commands::enable;
 use berth::error::Result;
-use berth::exec;
 use berth::grant;
 use berth::place::Place;
 use berth::printable::printable;
@@ -37,7 +36,7 @@ fn run(cli: Cli) -> Result<u8> {
         Verb::Start(options) => lives::start_verb(&cli, &place()?, options),
         Verb::Stop(options) => lives::stop_verb(&place()?, options),
         Verb::Restart(options) => lives::restart(&cli, &place()?, options),
-        Verb::Attach(options) => exec::run(&place()?, &options.name, exec::Options::default()),
+        Verb::Attach(options) => inside::attach_verb(&place()?, options),
         Verb::Console(options) => inside::console_verb(&place()?, options),
         Verb::Exec(options) => inside::exec_verb(&place()?, options),
         Verb::Ls(options) => look::list_verb(&place()?, options.json),

@@ -4,6 +4,7 @@
 //! namespace counts for children only, so it makes the second, as the monitor's child, and ends.
 //! Neither can be looked into from the container before exec.
 
+mod account;
 mod command;
 
 use std::io;
@@ -24,7 +25,8 @@ use crate::exec::DEFAULT_PATH;
 use crate::start::child;
 use crate::start::label::Requests;
 use crate::start::plan::StartPlan;
-use command::{Account, Command, change_directory, environment};
+use account::Account;
+use command::{Command, change_directory, environment};
 
 const COMMAND: u8 = 1;
 const TERMINAL: u8 = 2;
@@ -59,6 +61,7 @@ pub fn start(
             enter(plan, init, cgroup, request, &fds, &theirs)
         })
     };
+    let payload = payload.filter(|_| !request.spared.cgroup);
     let place = payload.and_then(|payload| payload.make_child(cgroup::EXEC).ok());
     let entering = match born_in(place.as_ref().or(payload)) {
         // The container's root can make it his own; then the top will do, unless he hands
@@ -247,7 +250,8 @@ fn try_run(
     monitor: &Connection,
 ) -> std::result::Result<std::convert::Infallible, Failure> {
     let labels = &plan.confinement.labels;
-    let requests = match host.as_ref().and_then(|host| host.proc.as_ref()) {
+    let proc = host.as_ref().and_then(|host| host.proc.as_ref());
+    let requests = match proc.filter(|_| !request.spared.profiles) {
         None => Requests::default(),
         Some(proc) => labels
             .open(proc.as_fd())
@@ -265,8 +269,9 @@ fn try_run(
     cred::set_all_uids(Uid::ROOT).map_err(because("become root of the container"))?;
     process::set_dumpable(false).map_err(because("protect the process"))?;
     nix::unistd::setsid().map_err(|errno| because("make a session")(errno.into()))?;
+    let account = Account::of(plan, &request.user)?;
     if request.terminal {
-        open_terminal(monitor)?;
+        open_terminal(monitor, &account)?;
     } else {
         for (number, fd) in (0..).zip(fds) {
             process::set_standard_stream(number, fd.as_fd())
@@ -277,11 +282,10 @@ fn try_run(
         code: exit::RUN_FAILED,
         why,
     };
-    child::confine(plan, requests).map_err(failed)?;
-    let account = Account::of(plan.process.uid);
+    child::confine(plan, requests, request.spared).map_err(failed)?;
     let command = Command::of(request, &account)?;
+    child::become_ids(account.uid, account.gid, &account.groups).map_err(failed)?;
     change_directory(request, &account)?;
-    child::become_user(&plan.process).map_err(failed)?;
     signal::reset().map_err(because("reset signals"))?;
     process::mark_close_on_exec(3).map_err(because("close descriptors"))?;
     let environment = environment(plan, request, &account);
@@ -291,7 +295,9 @@ fn try_run(
         .unwrap_or(DEFAULT_PATH)
         .to_owned();
     child::limit_resources(&plan.process).map_err(failed)?;
-    child::filter(plan).map_err(failed)?;
+    if !request.spared.profiles {
+        child::filter(plan).map_err(failed)?;
+    }
     let error = process::exec_in_path(&command.program, &path, &command.arguments, &environment);
     let name = command.program.to_string_lossy();
     Err(match error.raw_os_error() {
@@ -309,11 +315,16 @@ fn try_run(
     })
 }
 
-/// A terminal of the container's own devpts, so that programs inside know its name.
-fn open_terminal(monitor: &Connection) -> std::result::Result<(), Failure> {
+/// A terminal of the container's own devpts, so that programs inside know its name; it is the
+/// user's, who may open it by that.
+fn open_terminal(monitor: &Connection, account: &Account) -> std::result::Result<(), Failure> {
     let terminal = fs::open_dir(Path::new("/dev/pts"))
         .and_then(|devpts| PseudoTerminal::open(devpts.as_fd()))
         .map_err(because("make a terminal in the container"))?;
+    if !account.uid.is_root() {
+        fs::chown(terminal.slave.as_fd(), Some(account.uid), None)
+            .map_err(because("give the terminal to the user"))?;
+    }
     monitor
         .send(
             &Frame::new(TERMINAL, Vec::new()),

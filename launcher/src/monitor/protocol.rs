@@ -18,9 +18,46 @@ pub struct ExecRequest {
     pub environment: Vec<Vec<u8>>,
     /// Where to run; empty: the user's home for a shell, `/` for a command.
     pub cwd: Vec<u8>,
+    /// As whom: `USER` or `UID`, with `:GROUP` or `:GID` if it is to be another group than his;
+    /// empty: as init is.
+    pub user: Vec<u8>,
+    /// What of the container's confinement it is spared.
+    pub spared: Spared,
     /// Whether the command gets a terminal of its own; otherwise three descriptors go with the
     /// request.
     pub terminal: bool,
+}
+
+/// What of a container's confinement a command is spared; the namespaces it never is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spared {
+    /// It is in the monitor's cgroup, beside the container's limits.
+    pub cgroup: bool,
+    /// It keeps the capabilities that the container drops.
+    pub capabilities: bool,
+    /// No profile of a security module, no filter of system calls, no `no_new_privs`.
+    pub profiles: bool,
+}
+
+impl Spared {
+    /// Nothing of it.
+    pub const ALL: Self = Self {
+        cgroup: true,
+        capabilities: true,
+        profiles: true,
+    };
+
+    fn bits(self) -> u8 {
+        u8::from(self.cgroup) | u8::from(self.capabilities) << 1 | u8::from(self.profiles) << 2
+    }
+
+    fn of_bits(bits: u8) -> Self {
+        Self {
+            cgroup: bits & 1 != 0,
+            capabilities: bits & 2 != 0,
+            profiles: bits & 4 != 0,
+        }
+    }
 }
 
 /// A command's request.
@@ -95,7 +132,8 @@ impl Request {
             Self::ClearConsoleLog => Frame::new(CLEAR_CONSOLE_LOG, Vec::new()),
             Self::Exec(request, _) => {
                 let count = (request.argv.len() as u32).to_le_bytes().to_vec();
-                let mut fields = vec![vec![u8::from(request.terminal)], request.cwd.clone(), count];
+                let flags = vec![u8::from(request.terminal), request.spared.bits()];
+                let mut fields = vec![flags, request.cwd.clone(), request.user.clone(), count];
                 fields.extend(request.argv.iter().cloned());
                 fields.extend(request.environment.iter().cloned());
                 Frame::new(EXEC, fields)
@@ -121,8 +159,11 @@ impl Request {
             CLEAR_CONSOLE_LOG => Some(Self::ClearConsoleLog),
             EXEC => {
                 let mut fields = frame.fields.into_iter();
-                let terminal = fields.next()? == [1];
+                let flags: [u8; 2] = fields.next()?.try_into().ok()?;
+                let [terminal, spared] = flags;
+                let terminal = terminal == 1;
                 let cwd = fields.next()?;
+                let user = fields.next()?;
                 let count = u32::from_le_bytes(fields.next()?.as_slice().try_into().ok()?);
                 let argv: Vec<_> = fields.by_ref().take(count as usize).collect();
                 if argv.len() != count as usize || (!terminal && fds.len() != 3) {
@@ -134,6 +175,8 @@ impl Request {
                         argv,
                         environment,
                         cwd,
+                        user,
+                        spared: Spared::of_bits(spared),
                         terminal,
                     },
                     fds,
@@ -198,6 +241,11 @@ mod tests {
             argv: vec![b"ls".to_vec(), b"-l".to_vec()],
             environment: vec![b"TERM=xterm".to_vec()],
             cwd: b"/tmp".to_vec(),
+            user: b"alice:adm".to_vec(),
+            spared: Spared {
+                capabilities: true,
+                ..Spared::default()
+            },
             terminal: true,
         };
         let frame = Request::Exec(exec.clone(), Vec::new()).frame();
@@ -222,7 +270,10 @@ mod tests {
 
     #[test]
     fn a_count_that_lies_is_refused() {
-        let frame = Frame::new(EXEC, vec![vec![1], vec![], 9u32.to_le_bytes().to_vec()]);
+        let frame = Frame::new(
+            EXEC,
+            vec![vec![1, 0], vec![], vec![], 9u32.to_le_bytes().to_vec()],
+        );
         assert!(Request::of(frame, Vec::new()).is_none());
     }
 }

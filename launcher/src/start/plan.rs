@@ -228,10 +228,12 @@ impl StartPlan {
 
     /// Whether group `gid` exists inside.
     pub fn has_group(&self, gid: u32) -> bool {
-        let mut groups = self
-            .idmap
-            .iter()
-            .filter(|mapping| mapping.kind == IdKind::Group);
-        self.idmap.is_empty() || groups.any(|mapping| mapping.covers_inside(gid))
+        self.has_id(IdKind::Group, gid)
+    }
+
+    /// Whether the user or group `id` exists inside.
+    pub fn has_id(&self, kind: IdKind, id: u32) -> bool {
+        let mut same = self.idmap.iter().filter(|mapping| mapping.kind == kind);
+        self.idmap.is_empty() || same.any(|mapping| mapping.covers_inside(id))
     }
 }

@@ -2,56 +2,14 @@
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use berth_common::{Uid, exit};
-use berth_kernel::fs;
+use berth_common::exit;
 
+use super::account::Account;
 use super::{Failure, because};
 use crate::monitor::protocol::ExecRequest;
 use crate::start::plan::StartPlan;
-
-/// What the container's own user data base says of the user whose commands are.
-pub struct Account {
-    name: String,
-    home: PathBuf,
-    shell: PathBuf,
-}
-
-impl Account {
-    /// Reads no more of a file that is the container's than a reasonable one has.
-    pub fn of(uid: Uid) -> Self {
-        use std::io::Read;
-        let mut text = Vec::new();
-        if let Ok(file) = fs::open_regular(Path::new("/etc/passwd")) {
-            let _ = file.take(1 << 20).read_to_end(&mut text);
-        }
-        let id = uid.to_string();
-        let entry = text.split(|byte| *byte == b'\n').find_map(|line| {
-            let fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
-            (fields.len() == 7 && fields[2] == id.as_bytes())
-                .then(|| (fields[0], fields[5], fields[6]))
-        });
-        let path = |bytes: &[u8], default: &str| {
-            if bytes.starts_with(b"/") && !bytes.contains(&0) {
-                PathBuf::from(OsStr::from_bytes(bytes))
-            } else {
-                PathBuf::from(default)
-            }
-        };
-        let (name, home, shell) = entry.unwrap_or((b"", b"", b""));
-        let name = match (uid.is_root(), std::str::from_utf8(name)) {
-            (true, _) => "root".to_owned(),
-            (false, Ok(name)) if !name.is_empty() => name.to_owned(),
-            (false, _) => id,
-        };
-        Self {
-            name,
-            home: path(home, if uid.is_root() { "/root" } else { "/" }),
-            shell: path(shell, "/bin/sh"),
-        }
-    }
-}
 
 /// What is executed.
 pub struct Command {

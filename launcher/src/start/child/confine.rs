@@ -7,6 +7,7 @@ use berth_kernel::process;
 use super::super::label::Requests;
 use super::super::plan::StartPlan;
 use super::beneath::{Failure, because};
+use crate::monitor::protocol::Spared;
 
 const CAP_SYS_ADMIN: u8 = 21; // linux/capability.h
 
@@ -29,17 +30,24 @@ pub fn filter(plan: &StartPlan) -> Result<(), Failure> {
     }
 }
 
-/// Takes away what nobody in the container may have; the same for init and for commands.
-pub fn confine(plan: &StartPlan, mut requests: Requests) -> Result<(), Failure> {
+/// Takes away what nobody in the container may have; the same for init and for commands but those
+/// that are spared some of it.
+pub fn confine(plan: &StartPlan, mut requests: Requests, spared: Spared) -> Result<(), Failure> {
     let confinement = &plan.confinement;
-    requests.for_keyrings(&confinement.labels)?;
+    if !spared.profiles {
+        requests.for_keyrings(&confinement.labels)?;
+    }
     if confinement.session_keyring {
         process::leave_session_keyring().map_err(because("make a session keyring"))?;
     }
-    requests.for_exec(&confinement.labels)?;
-    cred::drop_from_bounding_set(confinement.dropped_capabilities)
-        .map_err(because("drop capabilities"))?;
-    if confinement.filter.program.is_some() {
+    if !spared.profiles {
+        requests.for_exec(&confinement.labels)?;
+    }
+    if !spared.capabilities {
+        cred::drop_from_bounding_set(confinement.dropped_capabilities)
+            .map_err(because("drop capabilities"))?;
+    }
+    if confinement.filter.program.is_some() && !spared.profiles {
         // Installing it is CAP_SYS_ADMIN's, which who is not to be root would lose before. Exec
         // takes it from him.
         cred::keep_capabilities().map_err(because("keep capabilities"))?;
@@ -47,7 +55,7 @@ pub fn confine(plan: &StartPlan, mut requests: Requests) -> Result<(), Failure> 
     if plan.personality == Some(Personality::Linux32) {
         process::set_personality_32_bit().map_err(because("set the architecture"))?;
     }
-    if confinement.no_new_privs {
+    if confinement.no_new_privs && !spared.profiles {
         cred::set_no_new_privs().map_err(because("set no_new_privs"))?;
     }
     Ok(())

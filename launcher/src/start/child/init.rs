@@ -75,14 +75,19 @@ fn cannot_set(setting: &SettingPlan, error: &std::io::Error) -> Failure {
 
 /// Whose init and commands are: from root to somebody else, without any capability then.
 pub fn become_user(plan: &InitPlan) -> Result<(), Failure> {
-    if !plan.groups.is_empty() {
-        cred::set_groups(&plan.groups).map_err(because("set the groups of lxc.init.groups"))?;
+    become_ids(plan.uid, plan.gid, &plan.groups)
+}
+
+/// From root to these ids, all of the container's; without any capability unless they are root's.
+pub fn become_ids(uid: Uid, gid: Gid, groups: &[Gid]) -> Result<(), Failure> {
+    if !groups.is_empty() {
+        cred::set_groups(groups).map_err(because("take the supplementary groups"))?;
     }
-    if plan.gid != Gid::ROOT {
-        cred::set_all_gids(plan.gid).map_err(because("become the group of lxc.init.gid"))?;
+    if gid != Gid::ROOT {
+        cred::set_all_gids(gid).map_err(because("become the group"))?;
     }
-    if plan.uid != Uid::ROOT {
-        cred::set_all_uids(plan.uid).map_err(because("become the user of lxc.init.uid"))?;
+    if uid != Uid::ROOT {
+        cred::set_all_uids(uid).map_err(because("become the user"))?;
     }
     process::set_dumpable(false).map_err(because("protect the process"))
 }

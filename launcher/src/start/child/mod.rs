@@ -34,12 +34,13 @@ use super::network;
 use super::plan::StartPlan;
 use super::sync;
 use crate::mapped::explain_no_user_namespace;
+use crate::monitor::protocol::Spared;
 use beneath::{Failure, because, because_of};
 use held::Held;
 use own_cgroup::OwnCgroup;
 
 pub use confine::{confine, filter};
-pub use init::{become_user, limit_resources};
+pub use init::{become_ids, become_user, limit_resources};
 
 /// The first process of a container, born in `cgroup`. Returns only if something failed, after having told so.
 pub fn run(plan: &StartPlan, cgroup: Option<&CgroupDir>, monitor: Connection) -> u8 {
@@ -110,7 +111,7 @@ fn set_up(
     hooks::mounted(plan, &mounted_root)?;
     mount::pivot_into(root).map_err(because("make the root directory the root"))?;
 
-    confine(plan, requests)?;
+    confine(plan, requests, Spared::default())?;
     hooks::start_host(plan, monitor)?;
     hooks::start(plan)?;
     terminals::open_console(terminals, monitor)?;

@@ -1,5 +1,8 @@
 //! The caller's side of `attach` and `exec`: his terminal or his pipes, the command's exit code.
 
+mod environment;
+mod streams;
+
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -13,19 +16,20 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
 use crate::error::{Error, Result};
-use crate::monitor::protocol::{Answer, ExecRequest, Request};
+use crate::monitor::protocol::{Answer, ExecRequest, Request, Spared};
 use crate::place::Place;
 use crate::state::{Runtime, State};
+pub use environment::Kept;
+use streams::{Streams, copy_rest};
 
 /// Where programs are looked for in a container that does not say.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What the caller's terminal tells programs, and they inside need as well.
-const TERMINAL_VARIABLES: [&str; 3] = ["TERM", "COLORTERM", "NO_COLOR"];
-/// How many pieces of 16 KiB of a command's last output are copied.
-const MAX_REST: usize = 16;
 /// How much typed text waits for a program that does not read, in bytes.
 pub(crate) const MAX_PENDING: usize = 64 * 1024;
+
+/// Ctrl-D, by which a terminal's reader is told that no more is typed.
+const END_OF_INPUT: u8 = 4;
 
 /// What a person does at his terminal beside typing.
 pub(crate) const WATCHED: [Signal; 5] = [
@@ -43,12 +47,20 @@ pub struct Options {
     pub argv: Vec<Vec<u8>>,
     /// `NAME=value` for the command.
     pub environment: Vec<Vec<u8>>,
+    /// Which variables of the caller's it has beside them.
+    pub kept: Kept,
     /// Where it runs inside.
     pub cwd: Vec<u8>,
+    /// As whom, see [`ExecRequest::user`]; empty: as init is.
+    pub user: Vec<u8>,
+    /// What of the container's confinement it is spared.
+    pub spared: Spared,
+    /// Whether it has a terminal of its own; `None`: a shell if standard input is one, a command if
+    /// standard output is, too.
+    pub terminal: Option<bool>,
 }
 
-/// Runs a command in a running container and returns its exit code as a shell counts. The
-/// command has a terminal of its own if standard input is one.
+/// Runs a command in a running container and returns its exit code as a shell counts.
 pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> {
     let failed = |error: Error| Error::Code {
         code: exit::RUN_FAILED,
@@ -66,21 +78,20 @@ pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> 
     let monitor = Connection::connect(&runtime.socket())
         .map_err(|error| failed(Error::os("reach the container's monitor", error)))?;
     let stdin = std::io::stdin();
-    let terminal = tty::is_terminal(&stdin);
-    let mut environment: Vec<Vec<u8>> = Vec::new();
-    if terminal {
-        for variable in TERMINAL_VARIABLES {
-            if let Some(value) = std::env::var_os(variable) {
-                let value = std::os::unix::ffi::OsStrExt::as_bytes(value.as_os_str()).to_vec();
-                environment.push([variable.as_bytes(), b"=", &value].concat());
-            }
-        }
-    }
+    let stdout = std::io::stdout();
+    // Whoever redirects a command's output wants it as it is, without a terminal's line ends.
+    let takes_lines = options.argv.is_empty() || tty::is_terminal(&stdout);
+    let terminal = options
+        .terminal
+        .unwrap_or(takes_lines && tty::is_terminal(&stdin));
+    let mut environment = environment::kept(&options.kept, terminal, std::env::vars_os());
     environment.extend(options.environment);
     let request = ExecRequest {
         argv: options.argv,
         environment,
         cwd: options.cwd,
+        user: options.user,
+        spared: options.spared,
         terminal,
     };
     let frame = Request::Exec(request, Vec::new()).frame();
@@ -102,7 +113,6 @@ pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> 
             if !tty::is_master(master.as_fd()) {
                 return Err(failed(Error::other("the container's terminal is none")));
             }
-            let stdout = std::io::stdout();
             proxy(
                 &monitor,
                 master,
@@ -150,34 +160,6 @@ fn wait_for_start(monitor: &Connection, signals: &mut SignalQueue) -> Result<Beg
     }
 }
 
-/// The caller's own streams for a command without a terminal. One that is a terminal is not
-/// handed over, since whoever has it open reads what is typed there, also when the command has
-/// ended; its output is copied through a pipe.
-#[derive(Default)]
-struct Streams {
-    copied: Vec<(OwnedFd, OwnedFd)>,
-}
-
-impl Streams {
-    /// What the command gets: standard input, output, error.
-    fn prepare(&mut self) -> Result<Vec<OwnedFd>> {
-        let fail = |error| Error::os("set up the standard streams", error);
-        let clone = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(fail);
-        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
-        let mut given = vec![clone(std::io::stdin().as_fd())?];
-        for stream in [stdout.as_fd(), stderr.as_fd()] {
-            if tty::is_terminal(stream) {
-                let (read, write) = std::io::pipe().map_err(fail)?;
-                self.copied.push((read.into(), clone(stream)?));
-                given.push(write.into());
-            } else {
-                given.push(clone(stream)?);
-            }
-        }
-        Ok(given)
-    }
-}
-
 fn answer(monitor: &Connection) -> Result<Answer> {
     match monitor.recv() {
         Ok(Some((frame, fds))) => Answer::of(&frame, fds)
@@ -200,25 +182,18 @@ fn ended(answer: Answer) -> Result<u8> {
 
 /// Without a terminal: signals pass, the second of those that end a program ends the waiting.
 fn relay(monitor: &Connection, mut streams: Streams, signals: &mut SignalQueue) -> Result<u8> {
+    let stdin = std::io::stdin();
     let mut asked = false;
     loop {
         let mut fds = vec![
             PollFd::new(monitor.as_fd(), PollFlags::POLLIN),
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
         ];
-        fds.extend(
-            streams
-                .copied
-                .iter()
-                .map(|(from, _)| PollFd::new(from.as_fd(), PollFlags::POLLIN)),
-        );
+        fds.extend(streams.watched(stdin.as_fd()));
         wait(&mut fds)?;
         let ready: Vec<bool> = fds.iter().map(is_ready).collect();
         drop(fds);
-        let mut readable = ready[2..].iter();
-        streams
-            .copied
-            .retain(|(from, to)| readable.next() != Some(&true) || copy_output(from, to.as_fd()));
+        streams.advance(stdin.as_fd(), &ready[2..])?;
         if ready[1] {
             while let Some(number) = next_signal(signals)? {
                 if number == Signal::SIGWINCH as i32 {
@@ -233,20 +208,8 @@ fn relay(monitor: &Connection, mut streams: Streams, signals: &mut SignalQueue) 
             }
         }
         if ready[0] {
-            for (from, to) in &streams.copied {
-                copy_rest(from, to.as_fd());
-            }
+            streams.copy_rest();
             return ended(answer(monitor)?);
-        }
-    }
-}
-
-/// What the command printed last is still on its way; what others inside print now is not asked
-/// for without end.
-fn copy_rest(from: &OwnedFd, to: BorrowedFd<'_>) {
-    for _ in 0..MAX_REST {
-        if !has_output(from) || !copy_output(from, to) {
-            return;
         }
     }
 }
@@ -259,9 +222,19 @@ fn proxy(
     output: BorrowedFd<'_>,
     signals: &mut SignalQueue,
 ) -> Result<u8> {
-    copy_window_size(input, master.as_fd());
-    let raw = RawMode::enter(input)
-        .map_err(|error| Error::os("switch the terminal to raw mode", error))?;
+    let size_from = match tty::is_terminal(input) {
+        true => input,
+        false => output,
+    };
+    copy_window_size(size_from, master.as_fd());
+    let raw = match tty::is_terminal(input) {
+        true => Some(
+            RawMode::enter(input)
+                .map_err(|error| Error::os("switch the terminal to raw mode", error))?,
+        ),
+        false => None,
+    };
+    let mut input_open = true;
     berth_kernel::sock::set_nonblocking(master.as_fd(), true)
         .map_err(|error| Error::os("set up the terminal", error))?;
     let mut pending: VecDeque<u8> = VecDeque::new();
@@ -273,7 +246,7 @@ fn proxy(
         } else {
             PollFlags::POLLIN | PollFlags::POLLOUT
         };
-        let reads_input = pending.len() < MAX_PENDING;
+        let reads_input = input_open && pending.len() < MAX_PENDING;
         let mut fds = vec![
             PollFd::new(monitor.as_fd(), PollFlags::POLLIN),
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
@@ -289,13 +262,18 @@ fn proxy(
         let signalled = is_ready(&fds[1]);
         let typed = reads_input && fds.last().is_some_and(is_ready);
         if typed && !read_input(input, &mut pending)? {
-            // The caller's terminal is gone; the command is hung up when we are.
-            return Ok(by_signal(Signal::SIGHUP as i32));
+            if raw.is_some() {
+                // The caller's terminal is gone; the command is hung up when we are.
+                return Ok(by_signal(Signal::SIGHUP as i32));
+            }
+            // A pipe has no more: at a terminal that is said by a key.
+            input_open = false;
+            pending.push_back(END_OF_INPUT);
         }
         if signalled {
             while let Some(number) = next_signal(signals)? {
                 if number == Signal::SIGWINCH as i32 {
-                    copy_window_size(input, master.as_fd());
+                    copy_window_size(size_from, master.as_fd());
                 } else if number == Signal::SIGHUP as i32 {
                     return Ok(by_signal(number));
                 } else {

@@ -1,0 +1,9 @@
+//! What people do with containers all day: going in, looking on, habits.
+//!
+//! The tests run on private hosts in namespaces, which takes root.
+
+mod inside;
+mod terminal;
+#[allow(dead_code, reason = "shared with other programs of tests")]
+#[path = "../keys/world.rs"]
+mod world;
