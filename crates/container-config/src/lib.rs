@@ -9,6 +9,7 @@
 //! The rules are those of lxc.container.conf(5) and of LXC's parser where the page is silent.
 #![forbid(unsafe_code)]
 
+pub mod berth_toml;
 pub mod change;
 mod check;
 mod config;

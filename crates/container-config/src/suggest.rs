@@ -19,6 +19,17 @@ pub(crate) fn nearest(name: &str) -> Option<String> {
     (distance <= allowed).then_some(best)
 }
 
+/// The word nearest to one, if one is near enough to be a typing error.
+pub(crate) fn nearest_of<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    if word.len() > MAX_LEN {
+        return None;
+    }
+    let (distance, best) = known
+        .map(|candidate| (distance(word, candidate), candidate))
+        .min()?;
+    (distance <= (word.len() / 3).clamp(1, 4)).then_some(best)
+}
+
 /// The pattern with the name's own number in the place of `N` and its rest in that of `*`.
 fn spelled(pattern: &str, name: &str) -> String {
     let mut given = name.split('.');
