@@ -22,7 +22,7 @@ use crate::exec::{
 use crate::monitor::protocol::{Answer, Request};
 use crate::place::Place;
 use crate::printable::printable;
-use crate::state::{Runtime, State};
+use crate::state::Runtime;
 
 /// The control character that begins a command to `berth console`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ fn monitor_of(place: &Place, name: &ContainerName) -> Result<Option<Connection>>
     place.require(name)?;
     let runtime = Runtime::new(place.runtime_dir(name));
     match runtime.state()? {
-        (State::Running | State::Stopping, _) => Connection::connect(&runtime.socket())
+        (state, _) if state.has_init() => Connection::connect(&runtime.socket())
             .map(Some)
             .map_err(|error| Error::os("reach the container's monitor", error)),
         _ => Ok(None),

@@ -27,3 +27,4 @@ pub mod start;
 pub mod state;
 pub mod template;
 pub mod time;
+pub mod watch;

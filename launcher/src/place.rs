@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use berth_common::{ContainerName, Uid, path};
-use berth_container_config::distance;
+use berth_container_config::{berth_toml, distance};
 use berth_kernel::user::User;
 
 use crate::error::{Error, Result};
@@ -54,6 +54,11 @@ impl Place {
     /// A container's configuration file.
     pub fn config_file(&self, name: &ContainerName) -> PathBuf {
         self.container_dir(name).join("config")
+    }
+
+    /// Where what stands beside a container's configuration is ([`berth_toml`]).
+    pub fn settings_file(&self, name: &ContainerName) -> PathBuf {
+        self.container_dir(name).join(berth_toml::FILE)
     }
 
     /// Whether the container exists: as for LXC, a directory with a `config`.

@@ -20,7 +20,8 @@ use crate::start::nic::Undo;
 
 /// The state file's name in the runtime directory.
 pub const STATE_FILE: &str = "state.json";
-const MONITOR_LOCK: &str = "monitor.lock";
+/// Locked by a living monitor.
+pub const MONITOR_LOCK: &str = "monitor.lock";
 const VERB_LOCK: &str = "verb.lock";
 /// The monitor's command socket in the runtime directory.
 pub const SOCKET: &str = "monitor.sock";
@@ -35,6 +36,10 @@ pub enum State {
     Starting,
     /// Its init runs.
     Running,
+    /// Its processes stand still until they are thawed.
+    Frozen,
+    /// Its init has ended, and is started again in a moment.
+    Restarting,
     /// Its init was asked to stop, or its remains are being removed.
     Stopping,
     /// Its monitor was killed: the container ended with it and its remains are still to be
@@ -52,6 +57,8 @@ impl State {
             Self::Stopped => "stopped",
             Self::Starting => "starting",
             Self::Running => "running",
+            Self::Frozen => "frozen",
+            Self::Restarting => "restarting",
             Self::Stopping => "stopping",
             Self::Aborted => "aborted",
             Self::Unknown => "unknown",
@@ -60,7 +67,17 @@ impl State {
 
     /// Whether processes of the container may exist with a monitor that looks after them.
     pub const fn is_active(self) -> bool {
-        matches!(self, Self::Starting | Self::Running | Self::Stopping)
+        match self {
+            Self::Starting | Self::Running | Self::Frozen | Self::Restarting | Self::Stopping => {
+                true
+            }
+            Self::Stopped | Self::Aborted | Self::Unknown => false,
+        }
+    }
+
+    /// Whether its init lives.
+    pub const fn has_init(self) -> bool {
+        matches!(self, Self::Running | Self::Frozen | Self::Stopping)
     }
 }
 
@@ -113,6 +130,18 @@ pub struct Record {
     /// Its NICs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nics: Vec<Nic>,
+    /// Whether it is ready, as its `berth.toml` has it; without that, whether init runs.
+    #[serde(default)]
+    pub ready: bool,
+    /// How often this monitor started init again by `restart.policy`.
+    #[serde(default)]
+    pub restarts: u32,
+    /// What its owner should know: why it is not ready in its time, or not started again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// What init says of itself (sd_notify(3), `STATUS=`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<LastExit>,
@@ -129,6 +158,10 @@ impl Record {
             idmap: Vec::new(),
             since: None,
             nics: Vec::new(),
+            ready: false,
+            restarts: 0,
+            note: None,
+            status: None,
             last_exit: None,
         }
     }
@@ -202,10 +235,11 @@ impl Runtime {
 
     /// The process number of a living monitor, 0 if this pid namespace does not see it.
     ///
-    /// Never asked by the monitor itself: closing any descriptor of the file lets its lock go.
+    /// Never asked by the monitor itself: closing any descriptor of the file lets its lock go. Only
+    /// the monitor opens it for writing: the end of that is what others watch for.
     pub fn monitor_pid(&self) -> Result<Option<i32>> {
         let path = self.dir.join(MONITOR_LOCK);
-        let file = match File::options().read(true).write(true).open(&path) {
+        let file = match File::open(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|error| Error::file("open", &path, error))?,
         };
@@ -269,7 +303,8 @@ impl Runtime {
         }
     }
 
-    fn make_dir(&self) -> Result<()> {
+    /// Makes the directory if it is not there, for nobody but the caller.
+    pub fn make_dir(&self) -> Result<()> {
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -363,16 +398,9 @@ mod tests {
         let dir = scratch("aborted");
         let runtime = Runtime::new(dir.clone());
         assert_eq!(runtime.state().unwrap().0, State::Stopped);
-        let mut record = Record {
-            state: State::Running,
-            monitor: 1,
-            init: Some(2),
-            cgroup: None,
-            idmap: Vec::new(),
-            since: None,
-            nics: Vec::new(),
-            last_exit: None,
-        };
+        let mut record = Record::new(State::Running);
+        record.monitor = 1;
+        record.init = Some(2);
         runtime.write(&record).unwrap();
         assert_eq!(
             runtime.state().unwrap(),

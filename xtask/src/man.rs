@@ -26,8 +26,9 @@ const COMMANDS: &str = "1";
 /// The page about container configurations, whose tables come from the key table.
 const KEYS_PAGE: &str = "berth-container.conf.5";
 /// Pages that are no command's.
-const OTHER_PAGES: [&str; 8] = [
+const OTHER_PAGES: [&str; 9] = [
     "berth-container.conf(5)",
+    "berth.toml(5)",
     "berth-usernet(5)",
     "berth-usernic(8)",
     "berth-net.toml(5)",

@@ -1,7 +1,11 @@
 //! Starting and stopping.
 
+use std::time::Duration;
+
 use berth_common::ContainerName;
 use clap::Args;
+
+use crate::commands::wait::WaitedStates;
 
 /// Arguments of start.
 #[derive(Debug, Args)]
@@ -30,9 +34,10 @@ pub struct Restart {
 pub struct Stop {
     /// Name of the container
     pub name: ContainerName,
-    /// Seconds that the container has to stop before it is killed
-    #[arg(short, long, value_name = "SECONDS", default_value_t = 60)]
-    pub timeout: u64,
+    /// How long the container has to stop before it is killed: seconds, or with a unit as in 2min
+    /// (default: stop.timeout of its berth.toml, else 60)
+    #[arg(short, long, value_name = "TIME", value_parser = time)]
+    pub timeout: Option<Duration>,
     /// Kill it without asking
     #[arg(short, long)]
     pub kill: bool,
@@ -60,10 +65,35 @@ pub struct Autostart {
     /// those without a group, which is the default
     #[arg(short, long, value_name = "LIST")]
     pub groups: Vec<String>,
-    /// Seconds that each container has to stop before it is killed
-    #[arg(short, long, value_name = "SECONDS", default_value_t = 60)]
-    pub timeout: u64,
+    /// How long each container has to stop before it is killed (default: stop.timeout of its
+    /// berth.toml, else 60 seconds)
+    #[arg(short, long, value_name = "TIME", value_parser = time)]
+    pub timeout: Option<Duration>,
     /// Seconds that all containers together may take
     #[arg(long, value_name = "SECONDS")]
     pub total: Option<u64>,
+}
+
+/// Arguments of wait.
+#[derive(Debug, Args)]
+pub struct Wait {
+    /// Name of the container
+    pub name: ContainerName,
+    /// The state, or several with | in between: stopped, starting, running, frozen, restarting,
+    /// stopping, aborted; LXC's names count too
+    #[arg(short, long, value_name = "STATE", default_value = "stopped")]
+    pub state: WaitedStates,
+    /// Wait until it is ready, as its berth.toml has it
+    #[arg(long, conflicts_with = "state")]
+    pub ready: bool,
+    /// Give up after this time: seconds, or with a unit as in 2min
+    #[arg(short, long, value_name = "TIME", value_parser = time)]
+    pub timeout: Option<Duration>,
+}
+
+/// A duration on the command line: seconds, or numbers with units.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    berth_container_config::berth_toml::parse_duration(text).ok_or_else(|| {
+        "expected seconds, or a time with units as in 90s, 2min, 1h 30min".to_owned()
+    })
 }

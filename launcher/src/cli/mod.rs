@@ -45,6 +45,14 @@ pub enum Verb {
     Stop(Stop),
     /// Stop a container and start it again
     Restart(Restart),
+    /// Have all processes of a container stand still
+    #[command(alias = "pause")]
+    Freeze(OneName),
+    /// Let a frozen container go on
+    #[command(aliases = ["resume", "thaw"])]
+    Unfreeze(OneName),
+    /// Wait until a container is in a state
+    Wait(Wait),
     /// Open a root shell in a running container
     Attach(Attach),
     /// Run a command in a running container

@@ -88,16 +88,23 @@ pub fn containers(place: &Place) -> Result<Found> {
 /// Does the engine's work with a process per container, so that one that hangs holds up nothing.
 pub struct Jobs<'a> {
     place: &'a Place,
+    /// How long each container has to stop at most.
+    graces: BTreeMap<ContainerName, Duration>,
     begun: Instant,
     running: BTreeMap<JobId, (Child, OwnedFd)>,
     progress: &'a mut dyn FnMut(&Entry),
 }
 
 impl<'a> Jobs<'a> {
-    /// For the containers of a place; `progress` hears of each that is finished.
-    pub fn new(place: &'a Place, progress: &'a mut dyn FnMut(&Entry)) -> Self {
+    /// For the containers of a place, which have their time to stop; `progress` hears of each that is finished.
+    pub fn new(
+        place: &'a Place,
+        graces: BTreeMap<ContainerName, Duration>,
+        progress: &'a mut dyn FnMut(&Entry),
+    ) -> Self {
         Self {
             place,
+            graces,
             begun: Instant::now(),
             running: BTreeMap::new(),
             progress,
@@ -161,6 +168,10 @@ impl Actions for Jobs<'_> {
         let (read, write) =
             std::io::pipe().map_err(|error| format!("cannot make a pipe: {error}"))?;
         let place = self.place;
+        let wanted = match (wanted, self.graces.get(name)) {
+            (Work::Stop(grace), Some(own)) => Work::Stop(grace.into_iter().chain([*own]).min()),
+            (other, _) => other,
+        };
         let child = process::fork(|| {
             let mut reason = &write;
             match work(place, name, wanted) {

@@ -30,7 +30,7 @@ fn remove(
 ) -> Result<Destroyed> {
     place.require(name)?;
     if force {
-        match stop::stop_holding(runtime, name, Some(stop::DEFAULT_GRACE), lock) {
+        match stop::stop_holding(runtime, name, Some(stop::grace(place, name, None)), lock) {
             Ok(_) | Err(Error::NotRunning { .. }) => {}
             Err(error) => return Err(error),
         }

@@ -35,6 +35,12 @@ pub struct Info {
     pub cpu_usec: Option<u64>,
     /// Processes and threads.
     pub processes: Option<u64>,
+    /// How often its init was started again by `restart.policy` since it was started.
+    pub restarts: u32,
+    /// Why it is not ready in its time, or was not started again.
+    pub note: Option<String>,
+    /// What its init says of itself.
+    pub status: Option<String>,
     /// How it last ended.
     pub last_exit: Option<LastExit>,
 }
@@ -46,7 +52,9 @@ pub fn info(place: &Place, name: &ContainerName) -> Result<Info> {
     let runtime = Runtime::new(place.runtime_dir(name));
     let (state, record) = runtime.state()?;
     let record = record.filter(|_| state.is_active());
-    let last_exit = runtime.record()?.and_then(|record| record.last_exit);
+    let last = runtime.record()?;
+    let last_exit = last.as_ref().and_then(|record| record.last_exit.clone());
+    let note = last.as_ref().and_then(|record| record.note.clone());
     let cgroup = record.as_ref().and_then(|record| record.cgroup.clone());
     let statistics = cgroup
         .as_deref()
@@ -56,6 +64,9 @@ pub fn info(place: &Place, name: &ContainerName) -> Result<Info> {
         line,
         directory: place.container_dir(name),
         monitor: record.as_ref().map(|record| record.monitor),
+        restarts: last.as_ref().map_or(0, |record| record.restarts),
+        note,
+        status: record.as_ref().and_then(|record| record.status.clone()),
         since: record.as_ref().and_then(|record| record.since),
         nics: record.map(|record| record.nics).unwrap_or_default(),
         memory: statistics.as_ref().and_then(|found| found.memory),

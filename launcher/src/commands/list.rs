@@ -23,6 +23,8 @@ pub struct Line {
     pub name: String,
     /// What it is doing.
     pub state: State,
+    /// Whether it is ready, as its `berth.toml` has it; without that, whether its init runs.
+    pub ready: bool,
     /// Its init as the host sees it.
     pub pid: Option<i32>,
     /// Its IPv4 addresses, without the loopback.
@@ -62,6 +64,7 @@ pub fn line(place: &Place, name: &ContainerName) -> Line {
     Line {
         name: name.to_string(),
         state,
+        ready: state.has_init() && record.as_ref().is_some_and(|record| record.ready),
         pid,
         ipv4: pid.map(ipv4_of).unwrap_or_default(),
         ipv6: pid.map(ipv6_of).unwrap_or_default(),
@@ -72,7 +75,8 @@ pub fn line(place: &Place, name: &ContainerName) -> Line {
 
 /// Init's process number while it means init.
 pub fn init_of(state: State, record: Option<&Record>) -> Option<i32> {
-    matches!(state, State::Running | State::Stopping)
+    state
+        .has_init()
         .then(|| record.and_then(|record| record.init))
         .flatten()
 }

@@ -5,16 +5,19 @@ pub mod cgroup;
 pub mod config;
 pub mod destroy;
 pub mod enable;
+pub mod freeze;
 pub mod info;
 pub mod list;
 pub mod reboot;
 pub mod recover;
 pub mod start;
 pub mod stop;
+pub mod wait;
 
 use std::time::Duration;
 
 use berth_common::ContainerName;
+use berth_container_config::berth_toml::{self, Settings};
 use berth_container_config::{Config, DiskLoader};
 
 use crate::error::{Error, Result};
@@ -29,4 +32,9 @@ pub fn load_config(place: &Place, name: &ContainerName) -> Result<(Config, Vec<S
         .map_err(|error| Error::other(error.to_string()))?;
     let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
     Ok((loaded.config, warnings))
+}
+
+/// What stands beside a container's configuration.
+pub fn load_settings(place: &Place, name: &ContainerName) -> Result<Settings> {
+    berth_toml::read(&place.settings_file(name)).map_err(|error| Error::other(error.to_string()))
 }

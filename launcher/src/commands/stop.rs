@@ -5,7 +5,7 @@ use std::time::Duration;
 use berth_common::ContainerName;
 use berth_session_protocol::{Connection, Frame};
 
-use super::{VERB_PATIENCE, recover};
+use super::{VERB_PATIENCE, load_settings, recover};
 use crate::error::{Error, Result};
 use crate::hook::LIMIT_AT_END;
 use crate::monitor::protocol::{Answer, Request};
@@ -26,6 +26,13 @@ pub enum Stopped {
     Killed,
     /// It had been aborted; its remains are removed now.
     WasAborted,
+}
+
+/// How long a container's init has to stop: what was asked for, else what its `berth.toml` says.
+/// One that cannot be read keeps nobody from stopping the container.
+pub fn grace(place: &Place, name: &ContainerName, asked: Option<Duration>) -> Duration {
+    let own = || load_settings(place, name).ok()?.stop_timeout;
+    asked.or_else(own).unwrap_or(DEFAULT_GRACE)
 }
 
 /// Stops a container: init has `grace` to stop, `None` as long as it takes; zero kills at once.

@@ -69,6 +69,11 @@ pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> 
     place.require(name).map_err(failed)?;
     let runtime = Runtime::new(place.runtime_dir(name));
     let (state, _) = runtime.state().map_err(failed)?;
+    if state == State::Frozen {
+        return Err(failed(Error::other(format!(
+            "container “{name}” is frozen, and a command in it would be too (berth unfreeze {name})"
+        ))));
+    }
     if state != State::Running {
         return Err(failed(Error::NotRunning {
             name: name.clone(),

@@ -1,7 +1,7 @@
 //! What commands and a container's monitor tell each other over the monitor's socket.
 //!
 //! A connection carries one request. `Stop` and `Kill` are answered by `Ended` when the container
-//! and its remains are gone, `Reboot` by `Asked`; `Exec` by `Started`, then `Exited`; `Console` by `Seated`, and the
+//! and its remains are gone, `Reboot`, `Freeze` and `Thaw` by `Asked`; `Exec` by `Started`, then `Exited`; `Console` by `Seated`, and the
 //! terminal is the client's until either end closes; `ConsoleLog` and `ClearConsoleLog` by
 //! `ConsoleLog`.
 
@@ -69,6 +69,10 @@ pub enum Request {
     Kill,
     /// Asks init to reboot.
     Reboot,
+    /// Has all processes stand still.
+    Freeze,
+    /// Lets them go on.
+    Thaw,
     /// Runs a command.
     Exec(ExecRequest, Vec<OwnedFd>),
     /// For the command of this connection: a signal.
@@ -86,7 +90,7 @@ pub enum Request {
 pub enum Answer {
     /// The container and its remains are gone.
     Ended,
-    /// Init was asked.
+    /// Init, or the kernel, was asked.
     Asked,
     /// The command runs; the master of its terminal, if it has one.
     Started(Option<OwnedFd>),
@@ -108,6 +112,8 @@ const CONSOLE: u8 = 5;
 const CONSOLE_LOG: u8 = 6;
 const CLEAR_CONSOLE_LOG: u8 = 7;
 const REBOOT: u8 = 8;
+const FREEZE: u8 = 9;
+const THAW: u8 = 10;
 const ENDED: u8 = 16;
 const STARTED: u8 = 17;
 const EXITED: u8 = 18;
@@ -123,6 +129,8 @@ impl Request {
             Self::Stop => Frame::new(STOP, Vec::new()),
             Self::Kill => Frame::new(KILL, Vec::new()),
             Self::Reboot => Frame::new(REBOOT, Vec::new()),
+            Self::Freeze => Frame::new(FREEZE, Vec::new()),
+            Self::Thaw => Frame::new(THAW, Vec::new()),
             Self::Signal(number) => Frame::new(SIGNAL, vec![number.to_le_bytes().to_vec()]),
             Self::Console(number) => {
                 let number = number.iter().map(|number| number.to_le_bytes().to_vec());
@@ -147,6 +155,8 @@ impl Request {
             STOP => Some(Self::Stop),
             KILL => Some(Self::Kill),
             REBOOT => Some(Self::Reboot),
+            FREEZE => Some(Self::Freeze),
+            THAW => Some(Self::Thaw),
             SIGNAL => {
                 let number = i32::from_le_bytes(frame.fields.first()?.as_slice().try_into().ok()?);
                 Some(Self::Signal(number))

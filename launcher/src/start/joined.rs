@@ -92,7 +92,9 @@ fn of_container(name: &str, runtime: &Runtime, shared: &SharedPlan) -> Result<Na
         ))
     };
     let running = || match runtime.state()? {
-        (State::Running, Some(record)) => Ok(record.init.map(|init| (init, record.since))),
+        (State::Running | State::Frozen, Some(record)) => {
+            Ok(record.init.map(|init| (init, record.since)))
+        }
         _ => Ok::<_, Error>(None),
     };
     let before = running()?.ok_or_else(not_there)?;

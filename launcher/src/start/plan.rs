@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use berth_cgroups::LimitSetting;
 use berth_cgroups::devices::DeviceFilter;
 use berth_common::ContainerName;
+use berth_container_config::berth_toml::Settings;
 use berth_container_config::{IdKind, IdMapping, Personality};
 use berth_kernel::mount::{Attributes, Propagation};
 use berth_kernel::ns::Kind;
@@ -194,6 +195,8 @@ pub struct StartPlan {
     pub monitor_unshare: bool,
     /// Where the monitor writes down what happened.
     pub log: LogPlan,
+    /// What stands beside its configuration.
+    pub settings: Settings,
 }
 
 impl StartPlan {

@@ -1,11 +1,12 @@
 //! `berth start`, `stop`, `restart`, `autostart`
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use berth::cli::{self, Cli};
 use berth::commands::start::{Where, needs_launch, through_launch_socket};
 use berth::commands::stop::Stopped;
-use berth::commands::{autostart, reboot, start, stop};
+use berth::commands::{autostart, freeze, reboot, start, stop, wait};
 use berth::error::{Error, Result};
 use berth::place::Place;
 use berth_common::{ContainerName, exit};
@@ -49,31 +50,44 @@ pub fn launch(cli: &Cli, arguments: &[&str]) -> Result<u8> {
     through_launch_socket(&all)
 }
 
-pub fn grace(options: &cli::Stop) -> Duration {
-    if options.kill {
-        Duration::ZERO
-    } else {
-        Duration::from_secs(options.timeout)
+pub fn grace(place: &Place, options: &cli::Stop) -> Duration {
+    match options.kill {
+        true => Duration::ZERO,
+        false => stop::grace(place, &options.name, options.timeout),
     }
 }
 
+pub fn freeze_verb(place: &Place, name: &ContainerName) -> Result<u8> {
+    freeze::freeze(place, name).map(|()| exit::OK)
+}
+
+pub fn unfreeze_verb(place: &Place, name: &ContainerName) -> Result<u8> {
+    freeze::unfreeze(place, name).map(|()| exit::OK)
+}
+
+pub fn wait_verb(place: &Place, options: &cli::Wait) -> Result<u8> {
+    let wanted = match options.ready {
+        true => wait::Wanted::Ready,
+        false => wait::Wanted::States(&options.state),
+    };
+    wait::wait(place, &options.name, wanted, options.timeout).map(|()| exit::OK)
+}
+
 pub fn stop_verb(place: &Place, options: &cli::Stop) -> Result<u8> {
-    report_stopped(
-        &options.name,
-        stop::stop(place, &options.name, Some(grace(options)))?,
-        options,
-    );
+    let grace = grace(place, options);
+    let stopped = stop::stop(place, &options.name, Some(grace))?;
+    report_stopped(&options.name, stopped, options.kill, grace);
     Ok(exit::OK)
 }
 
-pub fn report_stopped(name: &ContainerName, stopped: Stopped, options: &cli::Stop) {
+pub fn report_stopped(name: &ContainerName, stopped: Stopped, killed: bool, grace: Duration) {
     match stopped {
         Stopped::InOrder => {}
-        Stopped::Killed if options.kill => {}
+        Stopped::Killed if killed => {}
         Stopped::Killed => {
             tell(&format!(
                 "berth: {name} did not stop in {} s and was killed",
-                options.timeout
+                grace.as_secs()
             ));
         }
         Stopped::WasAborted => {
@@ -86,13 +100,14 @@ pub fn report_stopped(name: &ContainerName, stopped: Stopped, options: &cli::Sto
 
 pub fn restart(cli: &Cli, place: &Place, options: &cli::Restart) -> Result<u8> {
     if options.reboot {
-        let limit = Duration::from_secs(options.stop.timeout);
+        let limit = stop::grace(place, &options.stop.name, options.stop.timeout);
         reboot::reboot(place, &options.stop.name, limit)?;
         return Ok(exit::OK);
     }
     let options = &options.stop;
-    match stop::stop(place, &options.name, Some(grace(options))) {
-        Ok(stopped) => report_stopped(&options.name, stopped, options),
+    let grace = grace(place, options);
+    match stop::stop(place, &options.name, Some(grace)) {
+        Ok(stopped) => report_stopped(&options.name, stopped, options.kill, grace),
         Err(Error::NotRunning { .. }) => {}
         Err(error) => return Err(error),
     }
@@ -139,14 +154,23 @@ pub fn autostart_verb(cli: &Cli, place: &Place, options: &cli::Autostart) -> Res
         }
         return Ok(exit::OK);
     }
-    let seconds = if options.kill { 0 } else { options.timeout };
+    let graces: BTreeMap<ContainerName, Duration> = known
+        .iter()
+        .filter(|_| stops)
+        .map(|container| &container.name)
+        .map(|name| (name.clone(), stop::grace(place, name, options.timeout)))
+        .collect();
+    let longest = graces.values().max().copied();
     let limits = Limits {
-        stop_timeout: Some(Duration::from_secs(seconds)),
+        stop_timeout: match options.kill {
+            true => Some(Duration::ZERO),
+            false => Some(longest.unwrap_or(stop::DEFAULT_GRACE)),
+        },
         total: options.total.map(Duration::from_secs),
         ..Limits::default()
     };
     let mut progress =
         |entry: &berth_autostart::Entry| tell(&format!("{}: {}", entry.name, entry.outcome));
-    let mut jobs = autostart::Jobs::new(place, &mut progress);
+    let mut jobs = autostart::Jobs::new(place, graces, &mut progress);
     Ok(run(&plan, &limits, &mut jobs).exit_status())
 }

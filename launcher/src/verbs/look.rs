@@ -72,7 +72,23 @@ pub fn info_verb(place: &Place, options: &cli::Info) -> Result<u8> {
     let mut rows: Vec<[String; 2]> = Vec::new();
     let mut row = |label: &str, value: String| rows.push([format!("{label}:"), value]);
     row("Name", info.line.name.clone());
-    row("State", info.line.state.word().to_owned());
+    let state = info.line.state.word().to_owned();
+    row(
+        "State",
+        match info.line.state == State::Running && !info.line.ready {
+            true => format!("{state}, not ready"),
+            false => state,
+        },
+    );
+    if let Some(status) = &info.status {
+        row("Says", status.clone());
+    }
+    if let Some(note) = &info.note {
+        row("Note", note.clone());
+    }
+    if info.restarts > 0 {
+        row("Restarts", info.restarts.to_string());
+    }
     row("Directory", info.directory.display().to_string());
     row(
         "Starts at boot",
@@ -122,7 +138,7 @@ pub fn info_verb(place: &Place, options: &cli::Info) -> Result<u8> {
     if let Some(processes) = info.processes {
         row("Processes", processes.to_string());
     }
-    if let (Some(last), false) = (&info.last_exit, info.line.state == State::Running) {
+    if let (Some(last), false) = (&info.last_exit, info.line.state.has_init()) {
         row(
             "Last ended",
             format!("{} ({})", time::utc(last.at), last.how),

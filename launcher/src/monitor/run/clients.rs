@@ -11,6 +11,7 @@ use super::super::session::{Client, Session};
 use super::Run;
 use crate::error::Plain;
 use crate::monitor::log;
+use crate::state::State;
 
 /// More clients than this at once are turned away.
 const MAX_CLIENTS: usize = 256;
@@ -85,10 +86,15 @@ impl Run<'_> {
                 self.kill();
                 self.waiting.push(connection);
             }
+            Request::Freeze => self.freeze(&connection, true),
+            Request::Thaw => self.freeze(&connection, false),
             Request::Reboot => self.ask_to_reboot(&connection),
             Request::Exec(request, fds) => {
-                let Some(init) = self.init.as_ref().filter(|_| !self.stopping) else {
-                    return refuse(&connection, "the container is stopping");
+                if let Some(why) = self.takes_no_command() {
+                    return refuse(&connection, why);
+                }
+                let Some(init) = &self.init else {
+                    return refuse(&connection, "the container is between two lives; try again");
                 };
                 let payload = self.cgroup.map(|cgroup| &cgroup.payload);
                 match Session::start(self.plan, init, payload, request, fds, connection) {
@@ -142,19 +148,31 @@ impl Run<'_> {
     /// Asks init to reboot; what it does then is its program's.
     fn ask_to_reboot(&self, connection: &Connection) {
         let signal = self.plan.reboot_signal;
-        let init = self.init.as_ref().filter(|_| !self.stopping);
-        match init.map(|init| init.pidfd.signal(signal)) {
+        if let Some(why) = self.takes_no_command() {
+            return refuse(connection, why);
+        }
+        match self.init.as_ref().map(|init| init.pidfd.signal(signal)) {
             Some(Ok(())) => {
                 let text = format!("asked init to reboot by signal {signal}");
                 log::event(&self.plan.log, &text);
                 let _ = connection.send(&Answer::Asked.frame(), &[]);
             }
-            _ => refuse(connection, "the container is stopping"),
+            _ => refuse(connection, "the container has just ended"),
+        }
+    }
+
+    /// Why nothing can be asked of the processes inside.
+    fn takes_no_command(&self) -> Option<&'static str> {
+        match self.record.state {
+            _ if self.stopping => Some("the container is stopping"),
+            State::Frozen => Some("the container is frozen (berth unfreeze)"),
+            State::Restarting => Some("the container is between two lives; try again"),
+            _ => None,
         }
     }
 }
 
-fn refuse(connection: &Connection, why: &str) {
+pub(super) fn refuse(connection: &Connection, why: &str) {
     let answer = Answer::Refused(berth_common::exit::RUN_FAILED, why.to_owned());
     let _ = connection.send(&answer.frame(), &[]);
 }

@@ -27,6 +27,8 @@ impl Run<'_> {
     pub(super) fn stop(&mut self) {
         let first = !self.stopping;
         self.stopping = true;
+        // Who stands still hears no signal.
+        self.thaw();
         let Some(init) = &self.init else { return };
         let signal = self
             .plan
@@ -45,6 +47,7 @@ impl Run<'_> {
     pub fn kill(&mut self) {
         self.stopping = true;
         self.note_stopping();
+        self.thaw();
         let signal = self.plan.kill_signal;
         if self.doomed.is_some() || signal == Signal::SIGKILL as i32 {
             return self.end_by_force();
@@ -72,24 +75,28 @@ impl Run<'_> {
     }
 
     fn note_stopping(&mut self) {
-        if self.record.state == State::Running {
+        if matches!(self.record.state, State::Running | State::Frozen) {
             self.record.state = State::Stopping;
             self.write_record();
         }
     }
 
-    fn write_record(&self) {
+    pub(super) fn write_record(&self) {
         if let Err(error) = self.runtime.write(&self.record) {
             log::failure(&self.plan.log, &error.to_string());
         }
     }
 
     pub(super) fn clear_between_lives(&mut self) {
+        // A new init must not be born frozen.
+        self.thaw();
         self.terminals.end_life();
         self.end_sessions();
         self.server = None;
         self.record.state = State::Starting;
         self.record.init = None;
+        self.record.ready = false;
+        self.record.status = None;
         self.undo_nics();
         self.clear_cgroup();
         hooks::ended(self.plan, std::mem::take(&mut self.namespaces), "reboot");
@@ -134,6 +141,8 @@ impl Run<'_> {
         }
         self.record.state = State::Stopped;
         self.record.init = None;
+        self.record.ready = false;
+        self.record.status = None;
         self.record.cgroup = None;
         self.record.set_ids(&[]);
         self.record.since = None;

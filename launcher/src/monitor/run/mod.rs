@@ -2,12 +2,14 @@
 
 mod clients;
 mod end;
+mod freeze;
 mod start;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
+use berth_cgroups::Events;
 use berth_kernel::process::{Child, Exit};
 use berth_kernel::signal::SignalQueue;
 use berth_session_protocol::Connection;
@@ -57,6 +59,8 @@ pub struct Run<'a> {
     stopping: bool,
     /// When it is killed, if it has not ended by then.
     doomed: Option<Instant>,
+    /// Tells when the container is frozen or thawed, by whomever.
+    cgroup_events: Option<Events>,
 }
 
 /// What the monitor waits for, in the order of the poll set.
@@ -64,6 +68,7 @@ enum Source {
     Init,
     Listener,
     Signals,
+    Cgroup,
     Terminal(console::Source),
     Client(usize),
     Waiting(usize),
@@ -98,6 +103,7 @@ impl<'a> Run<'a> {
             waiting: Vec::new(),
             stopping: false,
             doomed: None,
+            cgroup_events: cgroup.and_then(|cgroup| cgroup.payload.watch_events().ok()),
         }
     }
 
@@ -183,6 +189,7 @@ impl<'a> Run<'a> {
                         self.stop();
                     }
                 }
+                Source::Cgroup => self.note_frozen(),
                 Source::Terminal(source) => self.terminals.serve(source),
                 Source::Client(index) => self.clients[index].readable = true,
                 Source::Waiting(index) => gone_waiting.push(index),
@@ -201,6 +208,11 @@ impl<'a> Run<'a> {
         self.sessions.retain(|session| !session.is_over());
         self.serve_clients();
         Ok(())
+    }
+
+    /// When it has something to do although nothing happened.
+    fn next_moment(&self) -> Option<Instant> {
+        self.doomed
     }
 
     fn wait(&self, signals: &SignalQueue) -> std::io::Result<Vec<Source>> {
@@ -229,7 +241,11 @@ impl<'a> Run<'a> {
                 watch(Source::Session(index), fd);
             }
         }
-        let left = self.doomed.map_or(PollTimeout::NONE, |moment| {
+        if let Some(events) = &self.cgroup_events {
+            sources.push(Source::Cgroup);
+            fds.push(PollFd::new(events.as_fd(), PollFlags::POLLPRI));
+        }
+        let left = self.next_moment().map_or(PollTimeout::NONE, |moment| {
             let left = moment.saturating_duration_since(Instant::now());
             // Rounded up, so that it does not wake just before.
             PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::ZERO)

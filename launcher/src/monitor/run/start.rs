@@ -108,6 +108,7 @@ impl Run<'_> {
         self.record.state = State::Running;
         self.record.init = Some(pid);
         self.record.since = Some(now());
+        self.record.ready = plan.settings.ready.is_none();
         self.runtime.write(&self.record)?;
         log::event(&plan.log, &format!("running, init is process {pid}"));
         Ok(())

@@ -133,6 +133,7 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         ephemeral: config.running.ephemeral.as_ref().is_some_and(|on| on.value),
         monitor_unshare: monitor_unshare(config)?,
         log: log(config, name, &dir),
+        settings: crate::commands::load_settings(place, name)?,
     })
 }
 

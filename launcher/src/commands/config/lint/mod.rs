@@ -1,5 +1,6 @@
 //! `berth config lint`: everything that is wrong with a configuration, and what is suspicious.
 
+mod beside;
 mod host;
 mod lines;
 
@@ -90,6 +91,7 @@ pub fn lint(file: &Path, caller: &User) -> Result<Vec<Finding>> {
     warnings.extend(lines::suspicious(file, &survey, caller));
     warnings.extend(host::suspicious(file, &survey, caller));
     findings.extend(warnings.iter().map(Finding::warning));
+    findings.extend(beside::findings(file)?);
     let first = file.display().to_string();
     findings.sort_by_key(|found| (found.file != first, found.file.clone(), found.line));
     Ok(findings)
