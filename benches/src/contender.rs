@@ -78,13 +78,17 @@ pub enum Contender {
     Crun,
     /// `bwrap --unshare-all`.
     Bwrap,
+    /// bwrap in a user namespace with the container's ids, which `unshare` has newuidmap and
+    /// newgidmap map: the least that a start with these ids costs.
+    BwrapIds,
     /// `systemd-nspawn` on the same root directory, which only root can call.
     Nspawn,
 }
 
 /// In the order of the table.
-pub const ALL: [Contender; 10] = [
+pub const ALL: [Contender; 11] = [
     Contender::Bwrap,
+    Contender::BwrapIds,
     Contender::Berth(Build::Measured, CONTAINERS[0]),
     Contender::Berth(Build::Against, CONTAINERS[0]),
     Contender::Berth(Build::Measured, CONTAINERS[1]),
@@ -114,6 +118,7 @@ impl Contender {
             Self::LxcExecute => "lxc-execute".to_owned(),
             Self::Crun => "crun run".to_owned(),
             Self::Bwrap => "bwrap --unshare-all".to_owned(),
+            Self::BwrapIds => "unshare --map-auto bwrap".to_owned(),
             Self::Nspawn => "systemd-nspawn".to_owned(),
         }
     }
@@ -121,7 +126,7 @@ impl Contender {
     /// Who may run it, in the order of preference.
     pub fn possible(self) -> &'static [By] {
         match self {
-            Self::Berth(..) => &[By::User],
+            Self::Berth(..) | Self::BwrapIds => &[By::User],
             Self::Nspawn => &[By::Root],
             _ => &[By::User, By::Root],
         }
@@ -134,14 +139,18 @@ impl Contender {
             Self::LxcStart(_) => Some(("lxc-start", "lxc")),
             Self::LxcExecute => Some(("lxc-execute", "lxc")),
             Self::Crun => Some(("crun", "crun")),
-            Self::Bwrap => Some(("bwrap", "bubblewrap")),
+            Self::Bwrap | Self::BwrapIds => Some(("bwrap", "bubblewrap")),
             Self::Nspawn => Some(("systemd-nspawn", "systemd-container")),
         }
     }
 
     /// Runs the payload in a new container.
     pub fn start(self, host: &Host, by: By, rootfs: &Path) -> Command {
-        let mut command = self.command(host, by, self.package().map_or("berth", |(name, _)| name));
+        let program = match self {
+            Self::BwrapIds => "unshare",
+            _ => self.package().map_or("berth", |(name, _)| name),
+        };
+        let mut command = self.command(host, by, program);
         match self {
             Self::Berth(_, container) => {
                 command.args(["start", container]);
@@ -159,6 +168,13 @@ impl Contender {
             }
             Self::Bwrap => {
                 command.args(["--unshare-all", "--bind"]).arg(rootfs);
+                command.args(["/", "--proc", "/proc", "--dev", "/dev", PAYLOAD]);
+            }
+            Self::BwrapIds => {
+                command.args(["--user", "--map-auto", "--setuid=0", "--setgid=0", "bwrap"]);
+                let others = ["ipc", "pid", "net", "uts", "cgroup"];
+                command.args(others.map(|kind| format!("--unshare-{kind}")));
+                command.arg("--bind").arg(rootfs);
                 command.args(["/", "--proc", "/proc", "--dev", "/dev", PAYLOAD]);
             }
             Self::Nspawn => {
