@@ -1874,7 +1874,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__start)
-            opts="-P -h --here --lxcpath --help"
+            opts="-P -h --here --no-deps --no-wait --lxcpath --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

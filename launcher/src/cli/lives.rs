@@ -15,6 +15,12 @@ pub struct Start {
     /// Start it in this login session's cgroup, with which it ends, instead of the lasting one
     #[arg(long)]
     pub here: bool,
+    /// Do not start first what start.after of its berth.toml names
+    #[arg(long)]
+    pub no_deps: bool,
+    /// Return when its init runs, without waiting until it is ready
+    #[arg(long)]
+    pub no_wait: bool,
 }
 
 /// Arguments of restart.

@@ -39,7 +39,7 @@ the command cannot be executed or does not exist, 128+N if signal N ended it.";
 pub enum Verb {
     /// Make a container
     Create(Create),
-    /// Start a container and return when its init runs
+    /// Start a container and return when it is ready
     Start(Start),
     /// Ask a container to stop, wait, then kill it
     Stop(Stop),

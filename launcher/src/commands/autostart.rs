@@ -12,7 +12,7 @@ use berth_kernel::process::{self, Child, Exit};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::stop::Stopped;
-use super::{load_config, start, stop};
+use super::{load_config, ready, stop};
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::state::Runtime;
@@ -22,6 +22,11 @@ const DONE: u8 = 0;
 const FAILED: u8 = 1;
 const KILLED: u8 = 2;
 const ALREADY: u8 = 3;
+/// What a container needs comes first, and the next ones when it is ready.
+const WITH_ALL: ready::Beside = ready::Beside {
+    dependencies: true,
+    wait: true,
+};
 /// How much of a reason is kept, in bytes.
 const REASON: u64 = 4096;
 
@@ -148,9 +153,10 @@ fn work(place: &Place, name: &ContainerName, work: Work) -> Result<u8> {
         Err(error) => Err(error),
     };
     match work {
-        Work::Start => match start::start(place, name) {
+        Work::Start => match ready::start(place, name, WITH_ALL) {
             Ok(_) => Ok(DONE),
-            Err(Error::AlreadyRunning(_)) => Ok(ALREADY),
+            // As what another one needs, it may have been started a moment ago.
+            Err(Error::AlreadyRunning(_)) => ready::wait(place, name).map(|()| ALREADY),
             Err(error) => Err(error),
         },
         Work::Stop(grace) => stopped(stop::stop(place, name, grace)),

@@ -3,11 +3,13 @@
 pub mod autostart;
 pub mod cgroup;
 pub mod config;
+pub mod dependencies;
 pub mod destroy;
 pub mod enable;
 pub mod freeze;
 pub mod info;
 pub mod list;
+pub mod ready;
 pub mod reboot;
 pub mod recover;
 pub mod start;

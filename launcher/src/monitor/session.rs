@@ -13,6 +13,8 @@ use super::protocol::{Answer, ExecRequest, Request};
 use crate::error::{Error, Result};
 use crate::start::plan::StartPlan;
 
+const KILLED_EARLY: &str = "the command was killed before it could start";
+
 /// A connection whose request has not come yet.
 pub struct Client {
     pub connection: Connection,
@@ -56,6 +58,42 @@ impl Session {
                 exit: None,
             }),
             Err(error) => Err((client, error)),
+        }
+    }
+
+    /// A command that nobody waits for but who calls [`Session::outcome`].
+    pub fn alone(
+        plan: &StartPlan,
+        init: &Child,
+        payload: Option<&CgroupDir>,
+        request: ExecRequest,
+        fds: Vec<OwnedFd>,
+    ) -> Result<Self> {
+        let (inside, entering) = enter::start(plan, init, payload, &request, fds)?;
+        Ok(Self {
+            client: None,
+            inside: Some(inside),
+            entering: Some(entering),
+            command: None,
+            terminal: None,
+            refusal: None,
+            exit: None,
+        })
+    }
+
+    /// How one that is over ended, or why it did not run.
+    pub fn outcome(&self) -> std::result::Result<Exit, String> {
+        match (&self.refusal, self.exit) {
+            (Some((_, why)), _) => Err(why.clone()),
+            (None, Some(exit)) => Ok(exit),
+            (None, None) => Err(KILLED_EARLY.to_owned()),
+        }
+    }
+
+    /// Ends it, without waiting for its end.
+    pub fn kill(&self) {
+        for process in [&self.entering, &self.command].into_iter().flatten() {
+            let _ = process.signal(Signal::SIGKILL as i32);
         }
     }
 
@@ -147,9 +185,7 @@ impl Session {
             return;
         }
         // Not a command of anybody's yet: it may be held up by the container, for ever.
-        for process in [&self.entering, &self.command].into_iter().flatten() {
-            let _ = process.signal(Signal::SIGKILL as i32);
-        }
+        self.kill();
     }
 
     fn answer_end(&mut self) {
@@ -159,10 +195,7 @@ impl Session {
         let answer = match (self.refusal.take(), self.exit) {
             (Some((code, why)), _) => Answer::Refused(code, why),
             (None, Some(exit)) => Answer::Exited(exit.shell_code()),
-            (None, None) => Answer::Refused(
-                exit::RUN_FAILED,
-                "the command was killed before it could start".to_owned(),
-            ),
+            (None, None) => Answer::Refused(exit::RUN_FAILED, KILLED_EARLY.to_owned()),
         };
         let _ = client.send(&answer.frame(), &[]);
     }
@@ -170,9 +203,7 @@ impl Session {
     /// The container has ended: the command with it.
     pub fn end(&mut self) {
         // Whoever was on the way in finds a dead init and ends by himself.
-        for process in [&self.entering, &self.command].into_iter().flatten() {
-            let _ = process.signal(Signal::SIGKILL as i32);
-        }
+        self.kill();
         if let Some(entering) = self.entering.take() {
             let _ = entering.wait();
         }

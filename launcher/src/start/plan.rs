@@ -197,6 +197,8 @@ pub struct StartPlan {
     pub log: LogPlan,
     /// What stands beside its configuration.
     pub settings: Settings,
+    /// The abstract name of the socket at which init says that it is ready.
+    pub notify: Option<String>,
 }
 
 impl StartPlan {

@@ -7,6 +7,7 @@
 //! | monitor | `Mounts`    | mounts that take root's rights on the host; any number      |
 //! | monitor | `Go`        | ids are mapped, NICs exist (their names inside), go on      |
 //! | child   | `SetUp`     | only where hooks run right before init; `Go` comes again        |
+//! | child   | `Notify`    | only where init says when it is ready: the socket for that  |
 //! | child   | `Terminals` | both ends of each of its terminals, the master's first      |
 //! | child   | `Ready`     | exec of init is next; the end of the stream means it worked |
 //! | child   | `Failed`    | instead of any of the above: why                            |
@@ -26,6 +27,7 @@ const FAILED: u8 = 4;
 const ISOLATED: u8 = 5;
 const MOUNTS: u8 = 6;
 const SET_UP: u8 = 7;
+const NOTIFY: u8 = 8;
 
 /// How many descriptors one message carries: an even number.
 pub const DESCRIPTORS_PER_FRAME: usize = 8;
@@ -36,6 +38,8 @@ pub enum FromChild {
     Isolated,
     /// All but its hooks and init itself is done.
     SetUp,
+    /// The socket at which init says that it is ready.
+    Notify(OwnedFd),
     /// Master, slave, master, slave … of terminals.
     Terminals(Vec<OwnedFd>),
     /// Exec of init is next.
@@ -81,6 +85,11 @@ pub fn isolated() -> Frame {
 /// All but hooks and init itself is done.
 pub fn set_up() -> Frame {
     Frame::new(SET_UP, Vec::new())
+}
+
+/// The socket goes with this.
+pub fn notify() -> Frame {
+    Frame::new(NOTIFY, Vec::new())
 }
 
 /// Master and slave of each terminal go with this.
@@ -134,6 +143,10 @@ pub fn from_child(child: &Connection) -> Result<Option<FromChild>, String> {
         ISOLATED => FromChild::Isolated,
         TERMINALS => FromChild::Terminals(fds),
         SET_UP => FromChild::SetUp,
+        NOTIFY => match fds.into_iter().next() {
+            Some(socket) => FromChild::Notify(socket),
+            None => return Err("the container gave no socket for its readiness".to_owned()),
+        },
         READY => FromChild::Ready,
         FAILED => FromChild::Failed(frame.fields.first().map_or_else(
             || "the container failed without saying why".to_owned(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use berth::cli::{self, Cli};
 use berth::commands::start::{Where, needs_launch, through_launch_socket};
 use berth::commands::stop::Stopped;
-use berth::commands::{autostart, freeze, reboot, start, stop, wait};
+use berth::commands::{autostart, freeze, ready, reboot, start, stop, wait};
 use berth::error::{Error, Result};
 use berth::place::Place;
 use berth_common::{ContainerName, exit};
@@ -21,7 +21,10 @@ pub fn start_verb(cli: &Cli, place: &Place, options: &cli::Start) -> Result<u8> 
     };
     place.require(&options.name)?;
     if needs_launch(wanted)? {
-        return launch(cli, &["start", options.name.as_str()]);
+        let mut arguments = vec!["start", options.name.as_str()];
+        arguments.extend(options.no_deps.then_some("--no-deps"));
+        arguments.extend(options.no_wait.then_some("--no-wait"));
+        return launch(cli, &arguments);
     }
     if options.here
         && let Some(why) = start::repair_session()?
@@ -30,7 +33,11 @@ pub fn start_verb(cli: &Cli, place: &Place, options: &cli::Start) -> Result<u8> 
             "berth: this session has no delegated cgroup: {why}"
         ));
     }
-    for warning in start::start(place, &options.name)? {
+    let beside = ready::Beside {
+        dependencies: !options.no_deps,
+        wait: !options.no_wait,
+    };
+    for warning in ready::start(place, &options.name, beside)? {
         tell(&format!("berth: {warning}"));
     }
     Ok(exit::OK)
@@ -117,6 +124,8 @@ pub fn restart(cli: &Cli, place: &Place, options: &cli::Restart) -> Result<u8> {
         &cli::Start {
             name: options.name.clone(),
             here: false,
+            no_deps: false,
+            no_wait: false,
         },
     )
 }

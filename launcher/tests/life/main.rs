@@ -4,6 +4,8 @@
 
 mod beside;
 mod frozen;
+mod ready;
+mod restarts;
 #[path = "../keys/world.rs"]
 #[allow(dead_code, reason = "the tests of keys use all of it")]
 mod world;

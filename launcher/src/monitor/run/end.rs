@@ -97,6 +97,8 @@ impl Run<'_> {
         self.record.init = None;
         self.record.ready = false;
         self.record.status = None;
+        self.readiness = None;
+        self.notify = None;
         self.undo_nics();
         self.clear_cgroup();
         hooks::ended(self.plan, std::mem::take(&mut self.namespaces), "reboot");
@@ -127,6 +129,7 @@ impl Run<'_> {
 
     /// Removes what is left. Returns the connections that wait for that.
     pub fn finish(mut self) -> Vec<Connection> {
+        self.readiness = None;
         self.terminals.end_life();
         self.end_sessions();
         self.undo_nics();

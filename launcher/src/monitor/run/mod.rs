@@ -3,6 +3,7 @@
 mod clients;
 mod end;
 mod freeze;
+mod lives;
 mod start;
 
 use std::fs::File;
@@ -17,20 +18,16 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
 use super::console::{self, Terminals};
+use super::ready::{NotifySocket, Readiness};
 use super::session::{Client, Session};
 use super::{hooks, log};
 use crate::start::cgroup::ContainerCgroup;
 use crate::start::joined::Joined;
 use crate::start::plan::StartPlan;
 use crate::start::{fuse, nic};
-use crate::state::{LastExit, Record, Runtime, State, now};
+use crate::state::{Record, Runtime, State};
 
 pub use end::{leave_janitor, tell_ended};
-
-/// A restarted init that ends sooner than this (seconds) counts as one that cannot run.
-const SHORTEST_LIFE: u64 = 1;
-/// So many short lives in a row end the container.
-const MAX_SHORT_LIVES: u32 = 5;
 
 /// What the monitor looks after.
 pub struct Run<'a> {
@@ -61,6 +58,12 @@ pub struct Run<'a> {
     doomed: Option<Instant>,
     /// Tells when the container is frozen or thawed, by whomever.
     cgroup_events: Option<Events>,
+    /// Where this life's init says that it is ready.
+    notify: Option<NotifySocket>,
+    /// This life's way to readiness.
+    readiness: Option<Readiness>,
+    /// When init is started again.
+    restart_at: Option<Instant>,
 }
 
 /// What the monitor waits for, in the order of the poll set.
@@ -69,6 +72,7 @@ enum Source {
     Listener,
     Signals,
     Cgroup,
+    Readiness,
     Terminal(console::Source),
     Client(usize),
     Waiting(usize),
@@ -104,6 +108,9 @@ impl<'a> Run<'a> {
             stopping: false,
             doomed: None,
             cgroup_events: cgroup.and_then(|cgroup| cgroup.payload.watch_events().ok()),
+            notify: None,
+            readiness: None,
+            restart_at: None,
         }
     }
 
@@ -117,36 +124,7 @@ impl<'a> Run<'a> {
                 return;
             }
         };
-        let mut short_lives = 0;
-        loop {
-            let exit = self.serve_one_life(&mut signals);
-            self.record.last_exit = Some(LastExit {
-                how: in_words(exit),
-                at: now(),
-            });
-            log::event(&self.plan.log, &format!("init ended: {}", in_words(exit)));
-            if !is_reboot(exit) || self.stopping {
-                return;
-            }
-            let lived = now().saturating_sub(self.record.since.unwrap_or(0));
-            short_lives = if lived <= SHORTEST_LIFE {
-                short_lives + 1
-            } else {
-                0
-            };
-            if short_lives >= MAX_SHORT_LIVES {
-                log::failure(
-                    &self.plan.log,
-                    "init reboots at once again and again: given up",
-                );
-                return;
-            }
-            self.clear_between_lives();
-            if let Err(error) = self.start(None) {
-                log::failure(&self.plan.log, &format!("cannot reboot: {error}"));
-                return;
-            }
-        }
+        self.live(&mut signals);
     }
 
     fn serve_one_life(&mut self, signals: &mut SignalQueue) -> Exit {
@@ -182,7 +160,7 @@ impl<'a> Run<'a> {
         let mut gone_waiting = Vec::new();
         for source in happened {
             match source {
-                Source::Init => {}
+                Source::Init | Source::Readiness => {}
                 Source::Listener => self.accept(),
                 Source::Signals => {
                     while signals.take()?.is_some() {
@@ -206,13 +184,18 @@ impl<'a> Run<'a> {
             self.waiting.swap_remove(index);
         }
         self.sessions.retain(|session| !session.is_over());
+        self.advance_readiness();
         self.serve_clients();
         Ok(())
     }
 
     /// When it has something to do although nothing happened.
     fn next_moment(&self) -> Option<Instant> {
-        self.doomed
+        let ready = self.readiness.as_ref().and_then(Readiness::next_moment);
+        [self.doomed, self.restart_at, ready]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn wait(&self, signals: &SignalQueue) -> std::io::Result<Vec<Source>> {
@@ -241,6 +224,9 @@ impl<'a> Run<'a> {
                 watch(Source::Session(index), fd);
             }
         }
+        for fd in self.readiness.iter().flat_map(Readiness::descriptors) {
+            watch(Source::Readiness, fd);
+        }
         if let Some(events) = &self.cgroup_events {
             sources.push(Source::Cgroup);
             fds.push(PollFd::new(events.as_fd(), PollFlags::POLLPRI));
@@ -263,18 +249,5 @@ impl<'a> Run<'a> {
             .zip(ready)
             .filter_map(|(source, ready)| ready.then_some(source))
             .collect())
-    }
-}
-
-/// In a pid namespace reboot(2) ends init by SIGHUP for a restart, by SIGINT for a halt.
-fn is_reboot(exit: Exit) -> bool {
-    exit == Exit::Signal(Signal::SIGHUP as i32)
-}
-
-fn in_words(exit: Exit) -> String {
-    match exit {
-        Exit::Signal(number) if number == Signal::SIGHUP as i32 => "rebooted".to_owned(),
-        Exit::Signal(number) if number == Signal::SIGINT as i32 => "halted".to_owned(),
-        other => other.to_string(),
     }
 }

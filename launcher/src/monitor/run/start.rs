@@ -9,6 +9,7 @@ use berth_session_protocol::Connection;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
+use super::super::ready::NotifySocket;
 use super::super::{executed, hooks, log, settings};
 use super::Run;
 use crate::error::{Error, Result};
@@ -30,6 +31,8 @@ impl Run<'_> {
                 let _ = init.pidfd.signal(Signal::SIGKILL as i32);
                 let _ = init.pidfd.wait();
             }
+            self.readiness = None;
+            self.notify = None;
             self.undo_nics();
             self.terminals.end_life();
         }
@@ -108,7 +111,7 @@ impl Run<'_> {
         self.record.state = State::Running;
         self.record.init = Some(pid);
         self.record.since = Some(now());
-        self.record.ready = plan.settings.ready.is_none();
+        self.begin_readiness();
         self.runtime.write(&self.record)?;
         log::event(&plan.log, &format!("running, init is process {pid}"));
         Ok(())
@@ -160,6 +163,9 @@ impl Run<'_> {
                 Some(sync::FromChild::SetUp) => {
                     hooks::start_host(self.plan, init, starter)?;
                     told(child.send(&sync::go(&[]), &[]))?;
+                }
+                Some(sync::FromChild::Notify(socket)) => {
+                    self.notify = Some(NotifySocket::new(socket));
                 }
                 Some(sync::FromChild::Terminals(ends)) => self.terminals.add(ends),
                 Some(sync::FromChild::Ready) => ready = true,

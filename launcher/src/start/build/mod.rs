@@ -10,6 +10,7 @@ mod mount;
 mod namespaces;
 mod net;
 mod process;
+mod ready;
 mod root;
 
 pub(crate) use process::hook_environment;
@@ -33,6 +34,7 @@ use crate::place::Place;
 /// The plan for a container, or why it cannot be started.
 pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<StartPlan> {
     let dir = place.container_dir(name);
+    let settings = crate::commands::load_settings(place, name)?;
     let (root, rootfs) = root::root(config, &dir)?;
     let idmap = idmap(config, &place.config_file(name))?;
     let init: Vec<CString> = match &config.init_cmd {
@@ -133,7 +135,8 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         ephemeral: config.running.ephemeral.as_ref().is_some_and(|on| on.value),
         monitor_unshare: monitor_unshare(config)?,
         log: log(config, name, &dir),
-        settings: crate::commands::load_settings(place, name)?,
+        notify: ready::notify(&settings, name, network.of_host)?,
+        settings,
     })
 }
 

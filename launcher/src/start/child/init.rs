@@ -1,5 +1,6 @@
 //! What init and commands run with.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -9,12 +10,15 @@ use berth_common::{Gid, Uid};
 use berth_kernel::fs::{self, Resolve};
 use berth_kernel::mount::{Attributes, DetachedMount};
 use berth_kernel::{core_sched, cred, process};
+use berth_session_protocol::Connection;
 use nix::fcntl::OFlag;
 use nix::sched::CloneFlags;
 
-use super::super::plan::{CLONE_NEWTIME, InitPlan, SettingPlan};
+use super::super::plan::{CLONE_NEWTIME, InitPlan, SettingPlan, StartPlan};
+use super::super::sync;
 use super::beneath::{Failure, because};
 use crate::error::Plain;
+use crate::monitor::ready;
 
 /// Sets the clocks of the time namespace that the process has just made for its children, and
 /// enters it.
@@ -28,6 +32,24 @@ pub(super) fn set_clocks(plan: &InitPlan) -> Result<(), Failure> {
         .map_err(because("open the container's time namespace"))?;
     nix::sched::setns(namespace, CloneFlags::from_bits_retain(CLONE_NEWTIME))
         .map_err(|errno| because("enter the container's time namespace")(errno.into()))
+}
+
+/// Init's environment. Where it says when it is ready, with the socket for that, whose other end
+/// goes to the monitor.
+pub(super) fn environment(plan: &StartPlan, monitor: &Connection) -> Result<Vec<CString>, Failure> {
+    const NAME: &str = "NOTIFY_SOCKET=";
+    let mut environment = plan.environment.clone();
+    let Some(name) = &plan.notify else {
+        return Ok(environment);
+    };
+    let socket = ready::bind(name).map_err(because("make the socket for ready.notify"))?;
+    monitor
+        .send(&sync::notify(), &[socket.as_fd()])
+        .map_err(|error| format!("cannot reach the monitor: {error}"))?;
+    let variable = CString::new(format!("{NAME}@{name}"));
+    environment.retain(|entry| !entry.as_bytes().starts_with(NAME.as_bytes()));
+    environment.push(variable.map_err(|_| "the socket's name has a zero byte".to_owned())?);
+    Ok(environment)
 }
 
 /// Keeps other programs off a core while one of the container's runs there.

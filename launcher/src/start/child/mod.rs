@@ -93,6 +93,7 @@ fn set_up(
         network::configure(network, &plan.nets, &nics)?;
     }
     init::write_sysctls(&plan.process)?;
+    let environment = init::environment(plan, monitor)?;
 
     let root = held.root.finish(plan, &mut mounts)?;
     let mounted_root = hooks::pre_mount(plan)?.unwrap_or(root);
@@ -130,7 +131,7 @@ fn set_up(
     ));
     init::limit_resources(&plan.process)?;
     filter(plan)?;
-    let error = process::exec(program, &plan.init, &plan.environment);
+    let error = process::exec(program, &plan.init, &environment);
     Err(match error.raw_os_error() {
         Some(2) => format!(
             "there is no {} in the container, or the interpreter it names is missing \
