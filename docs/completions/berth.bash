@@ -31,6 +31,9 @@ _berth() {
             berth,console)
                 cmd="berth__subcmd__console"
                 ;;
+            berth,copy)
+                cmd="berth__subcmd__copy"
+                ;;
             berth,create)
                 cmd="berth__subcmd__create"
                 ;;
@@ -73,11 +76,17 @@ _berth() {
             berth,nic)
                 cmd="berth__subcmd__nic"
                 ;;
+            berth,rename)
+                cmd="berth__subcmd__rename"
+                ;;
             berth,restart)
                 cmd="berth__subcmd__restart"
                 ;;
             berth,revoke)
                 cmd="berth__subcmd__revoke"
+                ;;
+            berth,snapshot)
+                cmd="berth__subcmd__snapshot"
                 ;;
             berth,start)
                 cmd="berth__subcmd__start"
@@ -154,6 +163,9 @@ _berth() {
             berth__subcmd__help,console)
                 cmd="berth__subcmd__help__subcmd__console"
                 ;;
+            berth__subcmd__help,copy)
+                cmd="berth__subcmd__help__subcmd__copy"
+                ;;
             berth__subcmd__help,create)
                 cmd="berth__subcmd__help__subcmd__create"
                 ;;
@@ -193,11 +205,17 @@ _berth() {
             berth__subcmd__help,nic)
                 cmd="berth__subcmd__help__subcmd__nic"
                 ;;
+            berth__subcmd__help,rename)
+                cmd="berth__subcmd__help__subcmd__rename"
+                ;;
             berth__subcmd__help,restart)
                 cmd="berth__subcmd__help__subcmd__restart"
                 ;;
             berth__subcmd__help,revoke)
                 cmd="berth__subcmd__help__subcmd__revoke"
+                ;;
+            berth__subcmd__help,snapshot)
+                cmd="berth__subcmd__help__subcmd__snapshot"
                 ;;
             berth__subcmd__help,start)
                 cmd="berth__subcmd__help__subcmd__start"
@@ -244,6 +262,18 @@ _berth() {
             berth__subcmd__help__subcmd__nic,view)
                 cmd="berth__subcmd__help__subcmd__nic__subcmd__view"
                 ;;
+            berth__subcmd__help__subcmd__snapshot,create)
+                cmd="berth__subcmd__help__subcmd__snapshot__subcmd__create"
+                ;;
+            berth__subcmd__help__subcmd__snapshot,delete)
+                cmd="berth__subcmd__help__subcmd__snapshot__subcmd__delete"
+                ;;
+            berth__subcmd__help__subcmd__snapshot,list)
+                cmd="berth__subcmd__help__subcmd__snapshot__subcmd__list"
+                ;;
+            berth__subcmd__help__subcmd__snapshot,restore)
+                cmd="berth__subcmd__help__subcmd__snapshot__subcmd__restore"
+                ;;
             berth__subcmd__nic,check)
                 cmd="berth__subcmd__nic__subcmd__check"
                 ;;
@@ -283,6 +313,39 @@ _berth() {
             berth__subcmd__nic__subcmd__help,view)
                 cmd="berth__subcmd__nic__subcmd__help__subcmd__view"
                 ;;
+            berth__subcmd__snapshot,create)
+                cmd="berth__subcmd__snapshot__subcmd__create"
+                ;;
+            berth__subcmd__snapshot,delete)
+                cmd="berth__subcmd__snapshot__subcmd__delete"
+                ;;
+            berth__subcmd__snapshot,help)
+                cmd="berth__subcmd__snapshot__subcmd__help"
+                ;;
+            berth__subcmd__snapshot,list)
+                cmd="berth__subcmd__snapshot__subcmd__list"
+                ;;
+            berth__subcmd__snapshot,ls)
+                cmd="berth__subcmd__snapshot__subcmd__list"
+                ;;
+            berth__subcmd__snapshot,restore)
+                cmd="berth__subcmd__snapshot__subcmd__restore"
+                ;;
+            berth__subcmd__snapshot__subcmd__help,create)
+                cmd="berth__subcmd__snapshot__subcmd__help__subcmd__create"
+                ;;
+            berth__subcmd__snapshot__subcmd__help,delete)
+                cmd="berth__subcmd__snapshot__subcmd__help__subcmd__delete"
+                ;;
+            berth__subcmd__snapshot__subcmd__help,help)
+                cmd="berth__subcmd__snapshot__subcmd__help__subcmd__help"
+                ;;
+            berth__subcmd__snapshot__subcmd__help,list)
+                cmd="berth__subcmd__snapshot__subcmd__help__subcmd__list"
+                ;;
+            berth__subcmd__snapshot__subcmd__help,restore)
+                cmd="berth__subcmd__snapshot__subcmd__help__subcmd__restore"
+                ;;
             *)
                 ;;
         esac
@@ -290,7 +353,7 @@ _berth() {
 
     case "${cmd}" in
         berth)
-            opts="-P -h -V --lxcpath --help --version create start stop restart freeze unfreeze wait attach exec console ls list info destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
+            opts="-P -h -V --lxcpath --help --version create start stop restart freeze unfreeze wait attach exec console ls list info copy snapshot rename destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -781,6 +844,28 @@ _berth() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        berth__subcmd__copy)
+            opts="-s -e -a -M -K -P -h --snapshot --ephemeral --here --running --keep-mac --keep-name --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         berth__subcmd__create)
             opts="-t -P -h --template --busybox-path --lxcpath --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -816,7 +901,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__destroy)
-            opts="-f -P -h --force --lxcpath --help"
+            opts="-f -s -P -h --force --snapshots --lxcpath --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1040,7 +1125,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__help)
-            opts="create start stop restart freeze unfreeze wait attach exec console ls info destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
+            opts="create start stop restart freeze unfreeze wait attach exec console ls info copy snapshot rename destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1194,6 +1279,20 @@ _berth() {
             return 0
             ;;
         berth__subcmd__help__subcmd__console)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__copy)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1459,6 +1558,20 @@ _berth() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        berth__subcmd__help__subcmd__rename)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         berth__subcmd__help__subcmd__restart)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1476,6 +1589,76 @@ _berth() {
         berth__subcmd__help__subcmd__revoke)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__snapshot)
+            opts="create list restore delete"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__snapshot__subcmd__create)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__snapshot__subcmd__delete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__snapshot__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__snapshot__subcmd__restore)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1817,6 +2000,28 @@ _berth() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        berth__subcmd__rename)
+            opts="-P -h --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         berth__subcmd__restart)
             opts="-t -k -r -P -h --timeout --kill --reboot --lxcpath --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1855,6 +2060,212 @@ _berth() {
             fi
             case "${prev}" in
                 --bridge)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__snapshot)
+            opts="-P -h --lxcpath --help create list ls restore delete help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__snapshot__subcmd__create)
+            opts="-c -P -h --comment --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --comment)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__snapshot__subcmd__delete)
+            opts="-P -h --all --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__snapshot__subcmd__help)
+            opts="create list restore delete help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__snapshot__subcmd__help__subcmd__create)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__snapshot__subcmd__help__subcmd__delete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__snapshot__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__snapshot__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__snapshot__subcmd__help__subcmd__restore)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__snapshot__subcmd__list)
+            opts="-P -h --json --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__snapshot__subcmd__restore)
+            opts="-P -h --to --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --to)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

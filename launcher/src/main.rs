@@ -14,7 +14,7 @@ use berth::place::Place;
 use berth::printable::printable;
 use clap::Parser;
 
-use verbs::{config, host, inside, keep, lives, look, print};
+use verbs::{config, copies, host, inside, keep, lives, look, print};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -44,6 +44,9 @@ fn run(cli: Cli) -> Result<u8> {
         Verb::Exec(options) => inside::exec_verb(&place()?, options),
         Verb::Ls(options) => look::list_verb(&place()?, options.json),
         Verb::Info(options) => look::info_verb(&place()?, options),
+        Verb::Copy(options) => copies::copy_verb(&cli, &place()?, options),
+        Verb::Snapshot(verb) => copies::snapshot_verb(&place()?, verb),
+        Verb::Rename(options) => copies::rename_verb(&place()?, options),
         Verb::Destroy(options) => keep::destroy_verb(&place()?, options),
         Verb::Enable(options) => keep::report_enabled(enable::enable(&place()?, &options.name)?),
         Verb::Disable(options) => keep::report_enabled(enable::disable(&place()?, &options.name)?),

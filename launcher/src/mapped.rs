@@ -36,6 +36,14 @@ const SIGKILL: i32 = 9;
 ///
 /// The child has umask 022 and dies with the caller.
 pub fn run(maps: &[IdMapping], body: impl FnOnce() -> Result<()>) -> Result<()> {
+    run_returning(maps, || body().map(|()| Vec::new())).map(drop)
+}
+
+/// The same for a body that has something to tell: its bytes.
+pub fn run_returning(
+    maps: &[IdMapping],
+    body: impl FnOnce() -> Result<Vec<u8>>,
+) -> Result<Vec<u8>> {
     let (ours, theirs) =
         UnixStream::pair().map_err(|error| Error::os("make a socket pair", error))?;
     let mut ours = Some(ours);
@@ -49,7 +57,7 @@ pub fn run(maps: &[IdMapping], body: impl FnOnce() -> Result<()>) -> Result<()> 
 
     let result = match &mut ours {
         Some(link) => converse(link, child.pid, maps),
-        None => Ok(false),
+        None => Ok(None),
     };
     // After an error of our own the child waits for us in vain: closing wakes it.
     drop(ours);
@@ -58,23 +66,23 @@ pub fn run(maps: &[IdMapping], body: impl FnOnce() -> Result<()>) -> Result<()> 
         .wait()
         .map_err(|error| Error::os("wait for a process", error))?;
     match result? {
-        true => Ok(()),
-        false => Err(Error::other(format!(
+        Some(told) => Ok(told),
+        None => Err(Error::other(format!(
             "the process that works as the container's root ended \
                                            without a word ({exit})"
         ))),
     }
 }
 
-/// The parent's part: maps the ids, then listens. `Ok(false)`: the child ended silently.
-fn converse(link: &mut UnixStream, pid: i32, maps: &[IdMapping]) -> Result<bool> {
+/// The parent's part: maps the ids, then listens. `Ok(None)`: the child ended silently.
+fn converse(link: &mut UnixStream, pid: i32, maps: &[IdMapping]) -> Result<Option<Vec<u8>>> {
     let mut word = [0];
     loop {
         match link.read(&mut word) {
-            Ok(0) => return Ok(false),
+            Ok(0) => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             // The child died with bytes of ours unread.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
             Err(error) => return Err(Error::os("listen to a process", error)),
             Ok(_) => {}
         }
@@ -84,7 +92,12 @@ fn converse(link: &mut UnixStream, pid: i32, maps: &[IdMapping]) -> Result<bool>
                 // A child that has died meanwhile is seen by the next read.
                 let _ = link.write_all(&[MAPPED]);
             }
-            DONE => return Ok(true),
+            DONE => {
+                let mut told = Vec::new();
+                link.read_to_end(&mut told)
+                    .map_err(|error| Error::os("listen to a process", error))?;
+                return Ok(Some(told));
+            }
             _ => {
                 let mut text = Vec::new();
                 let _ = link.take(MAX_TEXT).read_to_end(&mut text);
@@ -94,10 +107,10 @@ fn converse(link: &mut UnixStream, pid: i32, maps: &[IdMapping]) -> Result<bool>
     }
 }
 
-fn in_child(mut link: UnixStream, map: bool, body: impl FnOnce() -> Result<()>) -> u8 {
+fn in_child(mut link: UnixStream, map: bool, body: impl FnOnce() -> Result<Vec<u8>>) -> u8 {
     let result = become_root(&mut link, map).and_then(|()| body());
     let told = match &result {
-        Ok(()) => link.write_all(&[DONE]),
+        Ok(told) => link.write_all(&[&[DONE], told.as_slice()].concat()),
         Err(error) => link.write_all(&[&[FAILED], error.to_string().as_bytes()].concat()),
     };
     u8::from(result.is_err() || told.is_err())

@@ -4,8 +4,10 @@
 //! [`std::io::Error`] from the kernel's errno; the caller adds what it was doing.
 
 pub mod bpf;
+pub mod clock;
 pub mod core_sched;
 pub mod cred;
+pub mod file_copy;
 pub mod fs;
 pub mod limits;
 pub mod loop_device;

@@ -26,6 +26,9 @@ pub struct Destroy {
     /// Do not ask, and stop it first if it runs
     #[arg(short, long)]
     pub force: bool,
+    /// Remove its snapshots along
+    #[arg(short, long)]
+    pub snapshots: bool,
 }
 
 /// A container.

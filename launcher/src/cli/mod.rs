@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 mod config;
+mod copies;
 mod host;
 mod inside;
 mod keep;
@@ -12,6 +13,7 @@ mod lives;
 mod look;
 
 pub use config::*;
+pub use copies::*;
 pub use host::*;
 pub use inside::*;
 pub use keep::*;
@@ -64,6 +66,13 @@ pub enum Verb {
     Ls(Json),
     /// Show everything about one container
     Info(Info),
+    /// Make a container from another one: all its files, or an overlay upon them
+    Copy(Copy),
+    /// Keep what a container is now, and go back to it
+    #[command(subcommand)]
+    Snapshot(Snapshot),
+    /// Give a container another name
+    Rename(Rename),
     /// Remove a container and all its files
     Destroy(Destroy),
     /// Start a container at boot from now on

@@ -3,17 +3,39 @@
 use berth_common::ContainerName;
 
 use super::{VERB_PATIENCE, recover, stop};
-use crate::destroy::{Destroyed, destroy as destroy_files};
+use crate::destroy::{Destroyed, destroy_with};
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::state::{Runtime, State, VerbLock};
 
+/// What a destroy may do beside removing a container that does not run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Permissions {
+    /// Stop it first.
+    pub stop: bool,
+    /// Remove its snapshots along.
+    pub snapshots: bool,
+}
+
 /// Destroys a container; one that runs only with `force`, which stops it first.
 pub fn destroy(place: &Place, name: &ContainerName, force: bool) -> Result<Destroyed> {
+    let may = Permissions {
+        stop: force,
+        ..Permissions::default()
+    };
+    destroy_permitted(place, name, may)
+}
+
+/// Destroys a container, with all that is permitted and need be.
+pub fn destroy_permitted(
+    place: &Place,
+    name: &ContainerName,
+    may: Permissions,
+) -> Result<Destroyed> {
     place.require(name)?;
     let runtime = Runtime::new(place.runtime_dir(name));
     let lock = runtime.lock_for_verb(VERB_PATIENCE)?;
-    let done = remove(place, name, force, &runtime, &lock);
+    let done = remove(place, name, may, &runtime, &lock);
     // Also where it was gone before, or where some of its files could not be removed.
     if !place.exists(name) {
         runtime.remove(lock);
@@ -24,18 +46,19 @@ pub fn destroy(place: &Place, name: &ContainerName, force: bool) -> Result<Destr
 fn remove(
     place: &Place,
     name: &ContainerName,
-    force: bool,
+    may: Permissions,
     runtime: &Runtime,
     lock: &VerbLock,
 ) -> Result<Destroyed> {
     place.require(name)?;
-    if force {
+    if may.stop {
         match stop::stop_holding(runtime, name, Some(stop::grace(place, name, None)), lock) {
             Ok(_) | Err(Error::NotRunning { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    destroy_files(&place.owner, &place.lxcpath, name, || {
+    let (owner, lxcpath) = (&place.owner, &place.lxcpath);
+    destroy_with(owner, lxcpath, name, may.snapshots, || {
         match runtime.state()? {
             (State::Stopped, _) => stop::wait_for_monitor(runtime),
             (State::Aborted, Some(record)) => recover::recover(runtime, &record, lock),

@@ -12,6 +12,7 @@ use nix::sys::stat::Mode;
 
 use super::{VERB_PATIENCE, load_config, recover, stop};
 use crate::berthd::{self, with_launch_socket};
+use crate::destroy::leftovers;
 use crate::error::{Error, Result};
 use crate::monitor;
 use crate::place::Place;
@@ -35,6 +36,8 @@ pub fn start(place: &Place, name: &ContainerName) -> Result<Vec<String>> {
     place.require(name)?;
     let runtime = Runtime::new(place.runtime_dir(name));
     let lock = runtime.lock_for_verb(VERB_PATIENCE)?;
+    // A restore or a rename that was killed is ended before its container is looked at.
+    let mut warnings = settle(place);
     // It may have been destroyed while this command waited for its turn.
     match place.require(name) {
         Err(gone @ Error::NoSuchContainer { .. }) => {
@@ -43,7 +46,8 @@ pub fn start(place: &Place, name: &ContainerName) -> Result<Vec<String>> {
         }
         other => other?,
     }
-    let (config, mut warnings) = load_config(place, name)?;
+    let (config, more) = load_config(place, name)?;
+    warnings.extend(more);
     let mut plan = build::plan(place, name, &config)?;
     warnings.extend(plan.confinement.filter.notes.iter().cloned());
     warnings.append(&mut plan.warnings);
@@ -63,6 +67,14 @@ pub fn start(place: &Place, name: &ContainerName) -> Result<Vec<String>> {
     }
     started?;
     Ok(warnings)
+}
+
+fn settle(place: &Place) -> Vec<String> {
+    // A directory of containers that cannot be listed tells nothing of others.
+    berth_kernel::fs::open_dir(&place.lxcpath).map_or_else(
+        |_| Vec::new(),
+        |lxcpath| leftovers::settle(&place.owner, &place.lxcpath, lxcpath.as_fd()),
+    )
 }
 
 /// Whether the caller must hand his command to the launch socket to be in the right cgroup.

@@ -142,7 +142,7 @@ fn id_mappings(options: &CreateOptions, text: &mut String) -> Result<()> {
 
 /// A hardware address with its open digits filled; as it was if it is no such address, so that
 /// the error names the line.
-fn fixed_mac(value: &str) -> Result<String> {
+pub(crate) fn fixed_mac(value: &str) -> Result<String> {
     let Ok(template) = mac_template(value) else {
         return Ok(value.to_owned());
     };

@@ -88,7 +88,7 @@ pub fn create(options: &CreateOptions) -> Result<Created> {
     }
 }
 
-fn refuse_existing(dir: &Path, name: &ContainerName) -> Result<()> {
+pub(crate) fn refuse_existing(dir: &Path, name: &ContainerName) -> Result<()> {
     match std::fs::symlink_metadata(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
@@ -99,7 +99,7 @@ fn refuse_existing(dir: &Path, name: &ContainerName) -> Result<()> {
     }
 }
 
-fn exists_already(dir: &Path, name: &ContainerName) -> Error {
+pub(crate) fn exists_already(dir: &Path, name: &ContainerName) -> Error {
     Error::other(match dir.join("config").exists() {
         true => format!(
             "container “{name}” exists already (remove it with `berth destroy {name}`, or choose \

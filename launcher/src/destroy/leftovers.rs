@@ -30,13 +30,30 @@ pub enum Kind {
     Creating,
     /// One is being removed.
     Destroying,
+    /// The state of a snapshot is being made to take a container's place; afterwards it is what
+    /// was there before.
+    Restoring,
+    /// Holds the new name of a container whose other files still name the old one.
+    Renaming,
 }
 
+/// The file of a directory of the kind [`Kind::Renaming`].
+pub const NEW_NAME: &str = "to";
+
 impl Kind {
+    const ALL: [Self; 4] = [
+        Self::Creating,
+        Self::Destroying,
+        Self::Restoring,
+        Self::Renaming,
+    ];
+
     const fn word(self) -> &'static str {
         match self {
             Self::Creating => ".creating-",
             Self::Destroying => ".destroying-",
+            Self::Restoring => ".restoring-",
+            Self::Renaming => ".renaming-",
         }
     }
 }
@@ -104,11 +121,21 @@ pub fn take(lxcpath: BorrowedFd<'_>, shown: &Path, container: &ContainerName) ->
 /// Removes what dead creates and destroys have left. Failures are told as hints: they are no
 /// reason to refuse what the caller has come for.
 pub fn remove(owner: &User, shown: &Path, lxcpath: BorrowedFd<'_>) -> Vec<String> {
-    let sites = match dead(lxcpath, shown) {
+    remove_some(owner, shown, lxcpath, &|_| true)
+}
+
+fn remove_some(
+    owner: &User,
+    shown: &Path,
+    lxcpath: BorrowedFd<'_>,
+    is_meant: &dyn Fn(Kind) -> bool,
+) -> Vec<String> {
+    let sites = match dead(lxcpath, shown, is_meant) {
         Ok(sites) => sites,
         Err(error) => return vec![error.to_string()],
     };
     let remove = |site: Site| {
+        go_on(&site, owner, shown, lxcpath)?;
         let config = shown.join(&site.name).join("config");
         let idmap = Saved::read(&config).idmap(owner)?;
         site.remove(lxcpath, shown, &idmap)
@@ -121,10 +148,16 @@ pub fn remove(owner: &User, shown: &Path, lxcpath: BorrowedFd<'_>) -> Vec<String
 }
 
 /// The directories whose makers are gone, now held by this process.
-fn dead(lxcpath: BorrowedFd<'_>, shown: &Path) -> Result<Vec<Site>> {
+fn dead(
+    lxcpath: BorrowedFd<'_>,
+    shown: &Path,
+    is_meant: &dyn Fn(Kind) -> bool,
+) -> Result<Vec<Site>> {
     let failed = |error| Error::file("list", shown, error);
     let listed = kernel_fs::entries(lxcpath, MAX_ENTRIES).map_err(failed)?;
-    let is_site = |(name, kind): &(OsString, EntryKind)| *kind == EntryKind::Dir && is_site(name);
+    let is_site = |(name, kind): &(OsString, EntryKind)| {
+        *kind == EntryKind::Dir && parts(name).is_some_and(|(_, kind)| is_meant(kind))
+    };
     let open = |(name, _): (OsString, EntryKind)| {
         let dir = kernel_fs::open_dir_beneath(lxcpath, Path::new(&name)).ok()?;
         let site = Site { name, dir };
@@ -180,19 +213,71 @@ fn site_name(container: &ContainerName, kind: Kind) -> Result<OsString> {
     Ok(format!(".{container}{}{random}", kind.word()).into())
 }
 
-/// Whether a name is one that [`site_name`] makes.
-fn is_site(name: &OsStr) -> bool {
-    let Some(rest) = name.to_str().and_then(|name| name.strip_prefix('.')) else {
-        return false;
-    };
-    [Kind::Creating, Kind::Destroying].into_iter().any(|kind| {
-        rest.rsplit_once(kind.word())
-            .is_some_and(|(container, random)| {
-                container.parse::<ContainerName>().is_ok()
-                    && random.len() == 16
-                    && random.bytes().all(|b| b.is_ascii_hexdigit())
-            })
+/// What a name that [`site_name`] makes says: which container, and what is going on.
+fn parts(name: &OsStr) -> Option<(ContainerName, Kind)> {
+    let rest = name.to_str()?.strip_prefix('.')?;
+    Kind::ALL.into_iter().find_map(|kind| {
+        let (container, random) = rest.rsplit_once(kind.word())?;
+        let is_random = random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit());
+        Some((container.parse().ok()?, kind)).filter(|_| is_random)
     })
+}
+
+/// The names of containers that are being made in a directory.
+pub fn being_made(lxcpath: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(lxcpath).into_iter().flatten().flatten();
+    let sites = entries.filter_map(|entry| parts(&entry.file_name()));
+    sites
+        .filter(|(_, kind)| *kind == Kind::Creating)
+        .map(|(name, _)| name.to_string())
+        .collect()
+}
+
+/// Ends what dead restores and renames have begun, and leaves everything else for [`remove`].
+pub fn settle(owner: &User, shown: &Path, lxcpath: BorrowedFd<'_>) -> Vec<String> {
+    let is_meant = |kind| matches!(kind, Kind::Restoring | Kind::Renaming);
+    remove_some(owner, shown, lxcpath, &is_meant)
+}
+
+/// Gives the snapshots of a container's old state to the new one.
+pub(crate) fn keep_snapshots(lxcpath: BorrowedFd<'_>, old: &Site) -> io::Result<()> {
+    const SNAPSHOTS: &str = crate::copy::relations::SNAPSHOTS;
+    let Some((name, _)) = parts(&old.name) else {
+        return Ok(());
+    };
+    let old = old.dir.as_fd();
+    if kernel_fs::status_at(old, SNAPSHOTS.as_ref()).is_err() {
+        return Ok(());
+    }
+    let new = match kernel_fs::open_dir_beneath(lxcpath, name.as_ref()) {
+        // Somebody has destroyed the container since.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    // One that is in the way is empty.
+    let _ = kernel_fs::remove_dir_at(new.as_fd(), SNAPSHOTS.as_ref());
+    kernel_fs::rename_new(old, SNAPSHOTS.as_ref(), new.as_fd(), SNAPSHOTS.as_ref())
+}
+
+/// Goes on with what a dead command was about.
+fn go_on(site: &Site, owner: &User, shown: &Path, lxcpath: BorrowedFd<'_>) -> Result<()> {
+    match parts(&site.name) {
+        Some((_, Kind::Restoring)) => keep_snapshots(lxcpath, site)
+            .map_err(|error| Error::file("keep the snapshots of", &shown.join(&site.name), error)),
+        Some((old, Kind::Renaming)) => {
+            let noted = kernel_fs::read_at(site.dir.as_fd(), NEW_NAME.as_ref(), 256);
+            let noted = noted.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            let Some(new) = noted.and_then(|name| name.parse::<ContainerName>().ok()) else {
+                return Ok(());
+            };
+            let place = crate::place::Place::of(owner.clone(), Some(shown))?;
+            match !place.exists(&old) && place.exists(&new) {
+                true => crate::copy::rename::finish(&place, &old, &new),
+                false => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -202,9 +287,9 @@ mod tests {
     #[test]
     fn sites_are_told_from_other_names() {
         let name: ContainerName = "web.creating-1".parse().unwrap();
-        for kind in [Kind::Creating, Kind::Destroying] {
+        for kind in Kind::ALL {
             let site = site_name(&name, kind).unwrap();
-            assert!(is_site(&site), "{site:?}");
+            assert!(parts(&site) == Some((name.clone(), kind)), "{site:?}");
             assert!(site.to_str().unwrap().parse::<ContainerName>().is_err());
         }
         for other in [
@@ -217,7 +302,7 @@ mod tests {
             "web.creating-0123456789abcdef",
             ".web.creating-0123456789abcdeg",
         ] {
-            assert!(!is_site(other.as_ref()), "{other}");
+            assert!(parts(other.as_ref()).is_none(), "{other}");
         }
     }
 }

@@ -14,9 +14,11 @@ use berth_container_config::{Config, DiskLoader, IdMapping, Loader, Source, load
 use berth_kernel::fs as kernel_fs;
 use berth_kernel::user::User;
 
+use crate::copy::relations::{self, Member};
 use crate::default_config;
 use crate::error::{Error, Result};
 use crate::hook::{Hooks, Paths, Told};
+use crate::place::Place;
 
 /// What was destroyed.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +39,17 @@ pub fn destroy(
     name: &ContainerName,
     check: impl FnOnce() -> Result<()>,
 ) -> Result<Destroyed> {
+    destroy_with(owner, lxcpath, name, false, check)
+}
+
+/// The same, and its snapshots go along if `snapshots`; otherwise it is refused while it has some.
+pub fn destroy_with(
+    owner: &User,
+    lxcpath: &Path,
+    name: &ContainerName,
+    snapshots: bool,
+    check: impl FnOnce() -> Result<()>,
+) -> Result<Destroyed> {
     let shown = lxcpath.join(name);
     let missing = || Error::NoSuchContainer {
         name: name.clone(),
@@ -54,19 +67,27 @@ pub fn destroy(
             shown.display()
         )));
     }
+    let settled = leftovers::settle(owner, lxcpath, top.as_fd());
     if !shown.join("config").exists() {
         return Err(missing());
     }
     let config = Saved::read(&shown.join("config"));
-    refuse_dependants(&shown, name)?;
+    let place = Place::of(owner.clone(), Some(lxcpath))?;
+    refuse_dependants(&place, name, snapshots)?;
     refuse_mounts(&shown)?;
     config.refuse_unmanaged(&shown)?;
     check()?;
 
     config.run_hooks(name, &shown.join("config"))?;
-    let mut done = Destroyed::default();
+    let mut done = Destroyed { hints: settled };
     let idmap = config.idmap(owner)?;
+    let built_upon = built_upon(&shown)?;
     let site = leftovers::take(top.as_fd(), lxcpath, name)?;
+    for (member, origins) in built_upon {
+        let forgotten = crate::copy::forget(&place, name, &origins, &member);
+        done.hints
+            .extend(forgotten.err().map(|error| error.to_string()));
+    }
     done.hints.extend(config.foreign_rootfs(&shown));
     site.remove(top.as_fd(), lxcpath, &idmap)
         .map_err(|left| Error::other(format!("container “{name}” is gone, but {left}")))?;
@@ -170,28 +191,47 @@ impl Saved {
     }
 }
 
-/// As lxc-destroy: not while snapshots or copies build upon it.
-fn refuse_dependants(dir: &Path, name: &ContainerName) -> Result<()> {
-    let count = std::fs::read_to_string(dir.join("lxc_snapshots")).unwrap_or_default();
-    let copies = count.trim().parse::<u32>().unwrap_or(0);
-    if copies > 0 {
+/// As lxc-destroy: not while copies build upon it, nor with snapshots unless they are to go along.
+fn refuse_dependants(place: &Place, name: &ContainerName, with_snapshots: bool) -> Result<()> {
+    let dir = place.container_dir(name);
+    let change = relations::change(place, name)?;
+    let copies = relations::copies_of(place, name, &change)?;
+    relations::refuse_copies(name, "destroyed", &copies)?;
+    let counted = relations::counted(&dir);
+    if counted > 0 {
         return Err(Error::other(format!(
-            "{copies} copies of container “{name}” build upon its files; destroy them first"
+            "{counted} copies of container “{name}” build upon its files, by what LXC wrote in {}; \
+             destroy them first",
+            dir.join(relations::COPIES_FILE).display()
         )));
     }
-    let snapshots = std::fs::read_dir(dir.join("snaps"));
-    if snapshots.is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Error::other(format!(
-            "container “{name}” has snapshots in {}; remove them first",
-            dir.join("snaps").display()
-        )));
+    let snapshots = crate::snapshot::directories(&dir);
+    if snapshots.is_empty() || with_snapshots {
+        return Ok(());
     }
-    Ok(())
+    let names = snapshots.iter().filter_map(|dir| dir.file_name());
+    let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
+    Err(Error::other(format!(
+        "container “{name}” has snapshots: {} (destroy them along with --snapshots)",
+        names.join(", ")
+    )))
+}
+
+/// What the container and its snapshots build upon.
+fn built_upon(dir: &Path) -> Result<Vec<(Member, Vec<Member>)>> {
+    let mut found = Vec::new();
+    for dir in std::iter::once(dir.to_owned()).chain(crate::snapshot::directories(dir)) {
+        let origins = relations::origins(&dir)?;
+        if let (Some(member), false) = (Member::of_dir(&dir), origins.is_empty()) {
+            found.push((member, origins));
+        }
+    }
+    Ok(found)
 }
 
 /// Refuses while something is mounted below the container's directory: its files would not be
 /// the container's.
-fn refuse_mounts(dir: &Path) -> Result<()> {
+pub(crate) fn refuse_mounts(dir: &Path) -> Result<()> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points = mounts
         .lines()

@@ -34,7 +34,11 @@ pub fn destroy_verb(place: &Place, options: &cli::Destroy) -> Result<u8> {
     if !options.force && !confirmed(&options.name)? {
         return Ok(exit::FAILED);
     }
-    for hint in &destroy::destroy(place, &options.name, options.force)?.hints {
+    let may = destroy::Permissions {
+        stop: options.force,
+        snapshots: options.snapshots,
+    };
+    for hint in &destroy::destroy_permitted(place, &options.name, may)?.hints {
         tell(&format!("berth: {hint}"));
     }
     Ok(exit::OK)

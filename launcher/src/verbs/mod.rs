@@ -1,6 +1,7 @@
 //! The verbs: what is asked on the command line, done by the library, told to the caller.
 
 pub mod config;
+pub mod copies;
 pub mod host;
 pub mod inside;
 pub mod keep;
