@@ -39,6 +39,8 @@ pub fn copy_verb(cli: &Cli, place: &Place, options: &cli::Copy) -> Result<u8> {
     let start = cli::Start {
         name: target.clone(),
         here: options.here,
+        no_deps: false,
+        no_wait: false,
     };
     let started = lives::start_verb(cli, place, &start);
     if !matches!(started, Ok(exit::OK)) {
