@@ -76,6 +76,9 @@ _berth() {
             berth,nic)
                 cmd="berth__subcmd__nic"
                 ;;
+            berth,publish)
+                cmd="berth__subcmd__publish"
+                ;;
             berth,rename)
                 cmd="berth__subcmd__rename"
                 ;;
@@ -96,6 +99,9 @@ _berth() {
                 ;;
             berth,unfreeze)
                 cmd="berth__subcmd__unfreeze"
+                ;;
+            berth,unpublish)
+                cmd="berth__subcmd__unpublish"
                 ;;
             berth,wait)
                 cmd="berth__subcmd__wait"
@@ -205,6 +211,9 @@ _berth() {
             berth__subcmd__help,nic)
                 cmd="berth__subcmd__help__subcmd__nic"
                 ;;
+            berth__subcmd__help,publish)
+                cmd="berth__subcmd__help__subcmd__publish"
+                ;;
             berth__subcmd__help,rename)
                 cmd="berth__subcmd__help__subcmd__rename"
                 ;;
@@ -225,6 +234,9 @@ _berth() {
                 ;;
             berth__subcmd__help,unfreeze)
                 cmd="berth__subcmd__help__subcmd__unfreeze"
+                ;;
+            berth__subcmd__help,unpublish)
+                cmd="berth__subcmd__help__subcmd__unpublish"
                 ;;
             berth__subcmd__help,wait)
                 cmd="berth__subcmd__help__subcmd__wait"
@@ -353,7 +365,7 @@ _berth() {
 
     case "${cmd}" in
         berth)
-            opts="-P -h -V --lxcpath --help --version create start stop restart freeze unfreeze wait attach exec console ls list info copy snapshot rename destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
+            opts="-P -h -V --lxcpath --help --version create start stop restart freeze unfreeze wait publish unpublish attach exec console ls list info copy snapshot rename destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -867,7 +879,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__create)
-            opts="-t -P -h --template --busybox-path --lxcpath --help"
+            opts="-t -P -h --template --busybox-path --publish --lxcpath --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -882,6 +894,10 @@ _berth() {
                     return 0
                     ;;
                 --busybox-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --publish)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1125,7 +1141,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__help)
-            opts="create start stop restart freeze unfreeze wait attach exec console ls info copy snapshot rename destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
+            opts="create start stop restart freeze unfreeze wait publish unpublish attach exec console ls info copy snapshot rename destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1558,6 +1574,20 @@ _berth() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        berth__subcmd__help__subcmd__publish)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         berth__subcmd__help__subcmd__rename)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1699,6 +1729,20 @@ _berth() {
             return 0
             ;;
         berth__subcmd__help__subcmd__unfreeze)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__unpublish)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1985,6 +2029,32 @@ _berth() {
                 return 0
             fi
             case "${prev}" in
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__publish)
+            opts="-P -h --protocol --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --protocol)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lxcpath)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2343,6 +2413,32 @@ _berth() {
                 return 0
             fi
             case "${prev}" in
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__unpublish)
+            opts="-P -h --protocol --all --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --protocol)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lxcpath)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -23,6 +23,7 @@ pub mod mapped;
 pub mod monitor;
 pub mod nic;
 pub mod place;
+pub mod ports;
 pub mod printable;
 pub mod progress;
 pub mod snapshot;

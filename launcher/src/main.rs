@@ -14,7 +14,7 @@ use berth::place::Place;
 use berth::printable::printable;
 use clap::Parser;
 
-use verbs::{config, copies, host, inside, keep, lives, look, print};
+use verbs::{config, copies, host, inside, keep, lives, look, ports, print};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -39,6 +39,8 @@ fn run(cli: Cli) -> Result<u8> {
         Verb::Attach(options) => inside::attach_verb(&place()?, options),
         Verb::Freeze(options) => lives::freeze_verb(&place()?, &options.name),
         Verb::Unfreeze(options) => lives::unfreeze_verb(&place()?, &options.name),
+        Verb::Publish(options) => ports::publish(&place()?, options),
+        Verb::Unpublish(options) => ports::unpublish(&place()?, options),
         Verb::Wait(options) => lives::wait_verb(&place()?, options),
         Verb::Console(options) => inside::console_verb(&place()?, options),
         Verb::Exec(options) => inside::exec_verb(&place()?, options),

@@ -34,6 +34,7 @@ fn options(name: &str) -> CreateOptions {
         name: name.parse().unwrap(),
         template: "busybox".to_owned(),
         busybox: None,
+        settings: String::new(),
     }
 }
 
@@ -665,6 +666,7 @@ fn roots_containers_and_mounts_in_them() {
             name: name.clone(),
             template: "busybox".into(),
             busybox: None,
+            settings: String::new(),
         };
         let created = create(&options).unwrap();
         let status = fs::metadata(created.dir.join("rootfs/bin/busybox")).unwrap();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use berth_common::ContainerName;
+use berth_container_config::berth_toml::Publish;
 use clap::Args;
 
 /// Arguments of create.
@@ -16,6 +17,9 @@ pub struct Create {
     /// Statically linked busybox to make the system from (default: the host's)
     #[arg(long, value_name = "FILE")]
     pub busybox_path: Option<PathBuf>,
+    /// Let ports of the host lead into it, as berth publish does; may be given several times
+    #[arg(long, value_name = "[ADDRESS:]PORT:PORT[/udp]")]
+    pub publish: Vec<Publish>,
 }
 
 /// Arguments of destroy.

@@ -11,6 +11,7 @@ mod inside;
 mod keep;
 mod lives;
 mod look;
+mod ports;
 
 pub use config::*;
 pub use copies::*;
@@ -19,6 +20,7 @@ pub use inside::*;
 pub use keep::*;
 pub use lives::*;
 pub use look::*;
+pub use ports::*;
 
 /// Containers for everybody: full system containers without sudo, from login and from boot.
 #[derive(Debug, Parser)]
@@ -55,6 +57,10 @@ pub enum Verb {
     Unfreeze(OneName),
     /// Wait until a container is in a state
     Wait(Wait),
+    /// Let ports of the host lead into a container, now and at each start
+    Publish(PublishPorts),
+    /// Take that back
+    Unpublish(UnpublishPorts),
     /// Open a root shell in a running container
     Attach(Attach),
     /// Run a command in a running container

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use berth_common::ContainerName;
 use serde::Serialize;
 
-use super::load_config;
+use super::{load_config, load_settings};
 use crate::error::Result;
 use crate::place::Place;
 use crate::state::{Record, Runtime, State};
@@ -31,6 +31,8 @@ pub struct Line {
     pub ipv4: Vec<Ipv4Addr>,
     /// Its IPv6 addresses, without loopback and link-local.
     pub ipv6: Vec<Ipv6Addr>,
+    /// Ports of the host that lead to it, as `berth publish` takes them.
+    pub ports: Vec<String>,
     /// Whether it starts at boot.
     pub autostart: bool,
     /// What is wrong with its configuration or its runtime files, if anything.
@@ -60,6 +62,17 @@ pub fn line(place: &Place, name: &ContainerName) -> Line {
             false
         }
     };
+    let ports = match load_settings(place, name) {
+        Ok(settings) => settings
+            .publish
+            .iter()
+            .map(|one| one.value.to_string())
+            .collect(),
+        Err(error) => {
+            problems.push(error.to_string());
+            Vec::new()
+        }
+    };
     let pid = init_of(state, record.as_ref());
     Line {
         name: name.to_string(),
@@ -68,6 +81,7 @@ pub fn line(place: &Place, name: &ContainerName) -> Line {
         pid,
         ipv4: pid.map(ipv4_of).unwrap_or_default(),
         ipv6: pid.map(ipv6_of).unwrap_or_default(),
+        ports,
         autostart,
         problem: (!problems.is_empty()).then(|| problems.join("; ")),
     }

@@ -9,6 +9,7 @@ pub mod enable;
 pub mod freeze;
 pub mod info;
 pub mod list;
+pub mod ports;
 pub mod ready;
 pub mod reboot;
 pub mod recover;

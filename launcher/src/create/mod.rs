@@ -12,7 +12,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use berth_common::{ContainerName, Gid};
-use berth_container_config::IdMapping;
+use berth_container_config::{IdMapping, berth_toml};
 use berth_kernel::fs::{self as kernel_fs, OpenFlags, Resolve};
 use berth_kernel::user::User;
 
@@ -28,6 +28,8 @@ const CONTAINER_MODE: u32 = 0o710;
 /// can list it.
 const LXCPATH_MODE: u32 = 0o711;
 const CONFIG_MODE: u32 = 0o640;
+/// Mode of a `berth.toml`.
+pub const SETTINGS_MODE: u32 = 0o640;
 const ROOTFS_MODE: u32 = 0o755;
 
 /// What is to be created.
@@ -43,6 +45,8 @@ pub struct CreateOptions {
     pub template: String,
     /// A busybox to use instead of the host's.
     pub busybox: Option<PathBuf>,
+    /// The text of its `berth.toml`; empty: it has none.
+    pub settings: String,
 }
 
 /// What was created.
@@ -139,19 +143,25 @@ fn build(
 ) -> Result<()> {
     // The final paths are shown: those of the building site mean nothing to anybody.
     let dir = options.lxcpath.join(&options.name);
-    write_config(site, &composed.text)
-        .map_err(|error| Error::file("write", &dir.join("config"), error))?;
+    let mut files = vec![("config", CONFIG_MODE, composed.text.as_str())];
+    if !options.settings.is_empty() {
+        files.push((berth_toml::FILE, SETTINGS_MODE, &options.settings));
+    }
+    for (name, mode, text) in files {
+        write_text(site, name, mode, text)
+            .map_err(|error| Error::file("write", &dir.join(name), error))?;
+    }
     hand_to_group(site).map_err(|error| Error::file("set the group of", &dir, error))?;
     mapped::run(&composed.idmap, || fill(options, template, &dir, site))?;
     // Else a power cut after the rename could leave a container of empty files.
     kernel_fs::sync_file_system(site).map_err(|error| Error::file("write", &dir, error))
 }
 
-fn write_config(site: BorrowedFd<'_>, text: &str) -> io::Result<()> {
+fn write_text(site: BorrowedFd<'_>, name: &str, mode: u32, text: &str) -> io::Result<()> {
     use std::io::Write;
     let flags = OpenFlags::O_WRONLY | OpenFlags::O_CREAT | OpenFlags::O_EXCL;
-    let file = kernel_fs::openat2(site, Path::new("config"), flags, 0o600, Resolve::BENEATH)?;
-    kernel_fs::chmod(file.as_fd(), CONFIG_MODE)?;
+    let file = kernel_fs::openat2(site, Path::new(name), flags, 0o600, Resolve::BENEATH)?;
+    kernel_fs::chmod(file.as_fd(), mode)?;
     std::fs::File::from(file).write_all(&berth_container_config::text::encode(text))
 }
 

@@ -4,6 +4,7 @@
 mod console;
 pub mod enter;
 mod executed;
+mod forward;
 mod hooks;
 mod inside;
 pub mod log;
@@ -17,14 +18,21 @@ mod settings;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use berth_container_config::berth_toml;
 use berth_kernel::{process, signal, sock};
 use berth_session_protocol::{Connection, Frame};
 use nix::sched::CloneFlags;
 
 use crate::error::{Error, Result};
+use crate::place::Place;
+use crate::ports::{self, Listening};
 use crate::start::cgroup::{Base, ContainerCgroup};
 use crate::start::plan::StartPlan;
 use crate::state::Runtime;
+
+/// Why ports of such a container cannot be published.
+pub(crate) const HOST_NETWORK: &str = "the container is in the host's network, so its ports are the host's already; remove the \
+     [[publish]] sections";
 
 const REPORT_STARTED: u8 = 1;
 const REPORT_FAILED: u8 = 2;
@@ -35,6 +43,8 @@ const REPORT_RUNNING: u8 = 3;
 /// The monitor is born in its own cgroup: moving it there afterwards would cost milliseconds on
 /// an idle machine.
 pub fn start(plan: &StartPlan, runtime: &Runtime, base: Option<&Base>) -> Result<()> {
+    // Before anything is made: what cannot be had is told, and the container is not started.
+    let ports = bind_ports(plan)?;
     let cgroup = match base {
         Some(base) => Some(
             base.make(
@@ -69,7 +79,7 @@ pub fn start(plan: &StartPlan, runtime: &Runtime, base: Option<&Base>) -> Result
         },
     };
     let cgroup = cgroup.as_ref();
-    let failure = match start_monitor(plan, runtime, cgroup) {
+    let failure = match start_monitor(plan, runtime, cgroup, ports) {
         Ok(()) => return Ok(()),
         // Cgroup and socket are another monitor's.
         Err(error @ Error::AlreadyRunning(_)) => return Err(error),
@@ -84,20 +94,35 @@ pub fn start(plan: &StartPlan, runtime: &Runtime, base: Option<&Base>) -> Result
     Err(failure)
 }
 
+/// The sockets of its published ports.
+fn bind_ports(plan: &StartPlan) -> Result<Vec<Listening>> {
+    let list = plan.settings.publish.iter().map(|one| &one.value);
+    ports::bind_all(list).map_err(|error| {
+        let said = match Place::own(Some(&plan.lxcpath)) {
+            Ok(place) => ports::explain(&place, &plan.name, &error),
+            Err(other) => other.to_string(),
+        };
+        Error::other(format!("{}: {said}", berth_toml::FILE))
+    })
+}
+
 /// Starts the monitor and waits until it says that init runs.
 fn start_monitor(
     plan: &StartPlan,
     runtime: &Runtime,
     cgroup: Option<&ContainerCgroup>,
+    ports: Vec<Listening>,
 ) -> Result<()> {
     let listener = listen(runtime)?;
     let (ours, theirs) = Connection::pair()
         .map_err(|error| Error::os("make a socket pair for the monitor", error))?;
     let mut ours = Some(ours);
+    let mut ports = Some(ports);
     let monitor_cgroup = cgroup.map(|cgroup| cgroup.monitor.as_fd());
     let child = process::clone(CloneFlags::empty(), monitor_cgroup, || {
         drop(ours.take());
-        monitor(plan, runtime, cgroup, &listener, theirs)
+        let ports = ports.take().unwrap_or_default();
+        monitor(plan, runtime, cgroup, &listener, ports, theirs)
     });
     child.map_err(|error| Error::os("start the container's monitor", error))?;
     match &ours {
@@ -149,6 +174,7 @@ fn monitor(
     runtime: &Runtime,
     cgroup: Option<&ContainerCgroup>,
     listener: &OwnedFd,
+    ports: Vec<Listening>,
     starter: Connection,
 ) -> u8 {
     let failed = |error: Error| {
@@ -158,6 +184,7 @@ fn monitor(
         1
     };
     let mut keep = vec![listener.as_fd(), starter.as_fd()];
+    keep.extend(ports.iter().map(AsFd::as_fd));
     if let Some(cgroup) = cgroup {
         keep.extend(cgroup.descriptors());
     }
@@ -169,7 +196,7 @@ fn monitor(
         }
         Err(error) => return failed(error),
     };
-    let mut run = run::Run::new(plan, runtime, cgroup, listener.as_fd());
+    let mut run = run::Run::new(plan, runtime, cgroup, listener.as_fd(), ports);
     if let Err(error) = run.start(Some(starter.as_fd())) {
         drop(run.finish());
         // The starter removes the cgroup, unless it was killed.

@@ -1,7 +1,7 @@
 //! What commands and a container's monitor tell each other over the monitor's socket.
 //!
 //! A connection carries one request. `Stop` and `Kill` are answered by `Ended` when the container
-//! and its remains are gone, `Reboot`, `Freeze` and `Thaw` by `Asked`; `Exec` by `Started`, then `Exited`; `Console` by `Seated`, and the
+//! and its remains are gone, `Reboot`, `Freeze`, `Thaw` and `Ports` by `Asked`; `Exec` by `Started`, then `Exited`; `Console` by `Seated`, and the
 //! terminal is the client's until either end closes; `ConsoleLog` and `ClearConsoleLog` by
 //! `ConsoleLog`.
 
@@ -73,6 +73,8 @@ pub enum Request {
     Freeze,
     /// Lets them go on.
     Thaw,
+    /// Reads again which ports are published.
+    Ports,
     /// Runs a command.
     Exec(ExecRequest, Vec<OwnedFd>),
     /// For the command of this connection: a signal.
@@ -114,6 +116,7 @@ const CLEAR_CONSOLE_LOG: u8 = 7;
 const REBOOT: u8 = 8;
 const FREEZE: u8 = 9;
 const THAW: u8 = 10;
+const PORTS: u8 = 11;
 const ENDED: u8 = 16;
 const STARTED: u8 = 17;
 const EXITED: u8 = 18;
@@ -131,6 +134,7 @@ impl Request {
             Self::Reboot => Frame::new(REBOOT, Vec::new()),
             Self::Freeze => Frame::new(FREEZE, Vec::new()),
             Self::Thaw => Frame::new(THAW, Vec::new()),
+            Self::Ports => Frame::new(PORTS, Vec::new()),
             Self::Signal(number) => Frame::new(SIGNAL, vec![number.to_le_bytes().to_vec()]),
             Self::Console(number) => {
                 let number = number.iter().map(|number| number.to_le_bytes().to_vec());
@@ -157,6 +161,7 @@ impl Request {
             REBOOT => Some(Self::Reboot),
             FREEZE => Some(Self::Freeze),
             THAW => Some(Self::Thaw),
+            PORTS => Some(Self::Ports),
             SIGNAL => {
                 let number = i32::from_le_bytes(frame.fields.first()?.as_slice().try_into().ok()?);
                 Some(Self::Signal(number))

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use berth::cli;
-use berth::commands::{destroy, enable};
+use berth::commands::{destroy, enable, ports};
 use berth::error::{Error, Result};
 use berth::place::Place;
 use berth_common::{ContainerName, exit};
@@ -11,12 +11,14 @@ use berth_common::{ContainerName, exit};
 use super::print::{out, tell};
 
 pub fn create(place: &Place, options: &cli::Create) -> Result<u8> {
+    let settings = ports::add(place, &options.name, "", &options.publish)?;
     let created = berth::create::create(&berth::create::CreateOptions {
         owner: place.owner.clone(),
         lxcpath: place.lxcpath.clone(),
         name: options.name.clone(),
         template: options.template.clone(),
         busybox: options.busybox_path.clone(),
+        settings,
     })?;
     for hint in &created.hints {
         tell(&format!("berth: {hint}"));

@@ -20,26 +20,32 @@ pub fn list_verb(place: &Place, as_json: bool) -> Result<u8> {
         tell("no containers yet; make one with: berth create NAME");
         return Ok(exit::OK);
     }
-    let mut table = vec![["NAME", "STATE", "PID", "IPV4", "BOOT"].map(str::to_owned)];
-    for line in &lines {
-        let addresses = shown_addresses(&line.ipv4);
-        table.push([
+    let row = |line: &list::Line| {
+        let or_dash = |text: String| if text.is_empty() { dash() } else { text };
+        [
             line.name.clone(),
             line.state.word().to_owned(),
             line.pid.map_or_else(dash, |pid| pid.to_string()),
-            if addresses.is_empty() {
-                dash()
-            } else {
-                addresses.join(", ")
-            },
+            or_dash(shown_addresses(&line.ipv4).join(", ")),
+            or_dash(shown_addresses(&line.ports).join(", ")),
             if line.autostart {
                 "yes".to_owned()
             } else {
                 dash()
             },
-        ]);
+        ]
+    };
+    let head = ["NAME", "STATE", "PID", "IPV4", "PORTS", "BOOT"].map(str::to_owned);
+    let rows: Vec<[String; 6]> = [head].into_iter().chain(lines.iter().map(row)).collect();
+    if lines.iter().any(|line| !line.ports.is_empty()) {
+        print_table(&rows)?;
+    } else {
+        let narrow: Vec<[String; 5]> = rows
+            .into_iter()
+            .map(|[name, state, pid, ipv4, _, boot]| [name, state, pid, ipv4, boot])
+            .collect();
+        print_table(&narrow)?;
     }
-    print_table(&table)?;
     for line in &lines {
         if let Some(problem) = &line.problem {
             tell(&format!("berth: {}: {problem}", line.name));
@@ -109,6 +115,9 @@ pub fn info_verb(place: &Place, options: &cli::Info) -> Result<u8> {
     }
     for address in shown_addresses(&info.line.ipv6) {
         row("IPv6", address);
+    }
+    for port in &info.line.ports {
+        row("Published", port.clone());
     }
     for nic in &info.nics {
         let link = if nic.bridge.is_empty() {

@@ -7,4 +7,5 @@ pub mod inside;
 pub mod keep;
 pub mod lives;
 pub mod look;
+pub mod ports;
 pub mod print;

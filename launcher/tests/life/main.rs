@@ -4,6 +4,9 @@
 
 mod beside;
 mod frozen;
+mod ports;
+mod ports_hostile;
+mod ports_server;
 mod ready;
 mod restarts;
 #[path = "../keys/world.rs"]

@@ -88,6 +88,7 @@ impl Run<'_> {
             }
             Request::Freeze => self.freeze(&connection, true),
             Request::Thaw => self.freeze(&connection, false),
+            Request::Ports => self.change_ports(&connection),
             Request::Reboot => self.ask_to_reboot(&connection),
             Request::Exec(request, fds) => {
                 if let Some(why) = self.takes_no_command() {

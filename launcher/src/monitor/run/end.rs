@@ -99,6 +99,7 @@ impl Run<'_> {
         self.record.status = None;
         self.readiness = None;
         self.notify = None;
+        self.ports.end_life();
         self.undo_nics();
         self.clear_cgroup();
         hooks::ended(self.plan, std::mem::take(&mut self.namespaces), "reboot");
@@ -130,6 +131,7 @@ impl Run<'_> {
     /// Removes what is left. Returns the connections that wait for that.
     pub fn finish(mut self) -> Vec<Connection> {
         self.readiness = None;
+        self.ports.end_life();
         self.terminals.end_life();
         self.end_sessions();
         self.undo_nics();

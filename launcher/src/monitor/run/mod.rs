@@ -4,6 +4,7 @@ mod clients;
 mod end;
 mod freeze;
 mod lives;
+mod ports;
 mod start;
 
 use std::fs::File;
@@ -21,11 +22,14 @@ use super::console::{self, Terminals};
 use super::ready::{NotifySocket, Readiness};
 use super::session::{Client, Session};
 use super::{hooks, log};
+use crate::ports::Listening;
 use crate::start::cgroup::ContainerCgroup;
 use crate::start::joined::Joined;
 use crate::start::plan::StartPlan;
 use crate::start::{fuse, nic};
 use crate::state::{Record, Runtime, State};
+
+use ports::Ports;
 
 pub use end::{leave_janitor, tell_ended};
 
@@ -62,6 +66,8 @@ pub struct Run<'a> {
     notify: Option<NotifySocket>,
     /// This life's way to readiness.
     readiness: Option<Readiness>,
+    /// Ports of the host that lead to it.
+    ports: Ports,
     /// When init is started again.
     restart_at: Option<Instant>,
 }
@@ -73,6 +79,7 @@ enum Source {
     Signals,
     Cgroup,
     Readiness,
+    Forwarder,
     Terminal(console::Source),
     Client(usize),
     Waiting(usize),
@@ -85,6 +92,7 @@ impl<'a> Run<'a> {
         runtime: &'a Runtime,
         cgroup: Option<&'a ContainerCgroup>,
         listener: BorrowedFd<'a>,
+        ports: Vec<Listening>,
     ) -> Self {
         let mut record = Record::new(State::Starting);
         record.cgroup = cgroup.map(ContainerCgroup::path);
@@ -110,6 +118,7 @@ impl<'a> Run<'a> {
             cgroup_events: cgroup.and_then(|cgroup| cgroup.payload.watch_events().ok()),
             notify: None,
             readiness: None,
+            ports: Ports::new(ports),
             restart_at: None,
         }
     }
@@ -160,7 +169,7 @@ impl<'a> Run<'a> {
         let mut gone_waiting = Vec::new();
         for source in happened {
             match source {
-                Source::Init | Source::Readiness => {}
+                Source::Init | Source::Readiness | Source::Forwarder => {}
                 Source::Listener => self.accept(),
                 Source::Signals => {
                     while signals.take()?.is_some() {
@@ -185,6 +194,7 @@ impl<'a> Run<'a> {
         }
         self.sessions.retain(|session| !session.is_over());
         self.advance_readiness();
+        self.advance_ports();
         self.serve_clients();
         Ok(())
     }
@@ -192,10 +202,15 @@ impl<'a> Run<'a> {
     /// When it has something to do although nothing happened.
     fn next_moment(&self) -> Option<Instant> {
         let ready = self.readiness.as_ref().and_then(Readiness::next_moment);
-        [self.doomed, self.restart_at, ready]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.doomed,
+            self.restart_at,
+            ready,
+            self.ports.next_moment(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn wait(&self, signals: &SignalQueue) -> std::io::Result<Vec<Source>> {
@@ -226,6 +241,9 @@ impl<'a> Run<'a> {
         }
         for fd in self.readiness.iter().flat_map(Readiness::descriptors) {
             watch(Source::Readiness, fd);
+        }
+        if let Some(forwarder) = &self.ports.forwarder {
+            watch(Source::Forwarder, forwarder.as_fd());
         }
         if let Some(events) = &self.cgroup_events {
             sources.push(Source::Cgroup);

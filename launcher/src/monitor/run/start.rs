@@ -112,6 +112,7 @@ impl Run<'_> {
         self.record.init = Some(pid);
         self.record.since = Some(now());
         self.begin_readiness();
+        self.begin_forwarding();
         self.runtime.write(&self.record)?;
         log::event(&plan.log, &format!("running, init is process {pid}"));
         Ok(())

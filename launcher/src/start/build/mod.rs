@@ -50,6 +50,10 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         .warnings
         .extend(namespaces::warnings(config, &namespaces));
     network.of_host = namespaces.of_host.contains(Kind::Net.clone_flag());
+    if let (true, Some(first)) = (network.of_host, settings.publish.first()) {
+        let why = crate::monitor::HOST_NETWORK;
+        return Err(Error::other(format!("{}: {why}", first.at)));
+    }
     if let Some(net) = network.plans.first()
         && !cred::effective_uid().is_root()
     {

@@ -1,0 +1,146 @@
+//! `berth publish`, `unpublish`: ports of the host that lead into a container.
+
+use std::ffi::OsStr;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use berth_common::ContainerName;
+use berth_container_config::berth_toml::{self, EditError, Publish};
+use berth_kernel::fs as kernel_fs;
+use berth_session_protocol::Connection;
+
+use super::VERB_PATIENCE;
+use crate::config_file::ConfigFile;
+use crate::create::SETTINGS_MODE;
+use crate::error::{Error, Result};
+use crate::monitor::protocol::{Answer, Request};
+use crate::place::Place;
+use crate::ports;
+use crate::state::Runtime;
+
+/// Lets ports of the host lead into a container: at once if it runs, and at each start. All of
+/// them, or none.
+pub fn publish(place: &Place, name: &ContainerName, new: &[Publish]) -> Result<()> {
+    change(place, name, |text| add(place, name, text, new))
+}
+
+/// The text of a `berth.toml` with these ports, which can be had at this moment.
+pub fn add(place: &Place, name: &ContainerName, text: &str, new: &[Publish]) -> Result<String> {
+    let file = place.settings_file(name);
+    let mut text = text.to_owned();
+    for publish in new {
+        text = berth_toml::publish(&text, &file, publish)
+            .map_err(|error| refused(name, &publish.to_string(), &error))?;
+    }
+    let bound = ports::bind_all(new);
+    bound.map_err(|error| Error::other(ports::explain(place, name, &error)))?;
+    Ok(text)
+}
+
+/// Takes back what [`publish`] gave, and cuts the connections that came by it; what it was.
+pub fn unpublish(
+    place: &Place,
+    name: &ContainerName,
+    wanted: &[Publish],
+    all: bool,
+) -> Result<Vec<Publish>> {
+    let file = place.settings_file(name);
+    let mut gone = Vec::new();
+    change(place, name, |text| {
+        let mut text = text.to_owned();
+        if all {
+            let result = berth_toml::unpublish(&text, &file, |_| true);
+            let (left, removed) = result.map_err(|error| refused(name, "", &error))?;
+            (text, gone) = (left, removed);
+        }
+        for publish in wanted {
+            let result = berth_toml::unpublish(&text, &file, |one| one == publish);
+            let (left, removed) =
+                result.map_err(|error| refused(name, &publish.to_string(), &error))?;
+            text = left;
+            gone.extend(removed);
+        }
+        Ok(text)
+    })?;
+    Ok(gone)
+}
+
+fn refused(name: &ContainerName, what: &str, error: &EditError) -> Error {
+    Error::other(match error {
+        EditError::Invalid(_) => error.to_string(),
+        EditError::NotPublished if what.is_empty() => {
+            format!("container “{name}” publishes no port")
+        }
+        _ => format!("container “{name}”, {what}: {error}"),
+    })
+}
+
+/// Changes the file, and has a monitor that lives obey it. If that cannot be, the file is as it
+/// was.
+fn change(
+    place: &Place,
+    name: &ContainerName,
+    edit: impl FnOnce(&str) -> Result<String>,
+) -> Result<()> {
+    place.require(name)?;
+    let runtime = Runtime::new(place.runtime_dir(name));
+    let _lock = runtime.lock_for_verb(VERB_PATIENCE)?;
+    place.require(name)?;
+    let path = place.settings_file(name);
+    let before = berth_toml::read_text(&path).map_err(|error| Error::other(error.to_string()))?;
+    let after = edit(before.as_deref().unwrap_or_default())?;
+    write(&path, before.is_some(), &after)?;
+    let obeyed = match runtime.state()?.0.is_active() {
+        true => tell_monitor(&runtime),
+        false => Ok(()),
+    };
+    if obeyed.is_err() {
+        match &before {
+            Some(before) => write(&path, true, before)?,
+            None => {
+                std::fs::remove_file(&path).map_err(|error| Error::file("remove", &path, error))?
+            }
+        }
+    }
+    obeyed
+}
+
+fn write(path: &Path, exists: bool, text: &str) -> Result<()> {
+    if exists {
+        return ConfigFile::open(path)?.replace(text.to_owned());
+    }
+    let failed = |error| Error::file("write", path, error);
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let dir = kernel_fs::open_dir(dir).map_err(failed)?;
+    let name = path.file_name().unwrap_or(OsStr::new(berth_toml::FILE));
+    let durability = kernel_fs::Durability::ContentAndName;
+    kernel_fs::write_atomically(
+        dir.as_fd(),
+        name,
+        text.as_bytes(),
+        SETTINGS_MODE,
+        durability,
+    )
+    .map_err(failed)
+}
+
+fn tell_monitor(runtime: &Runtime) -> Result<()> {
+    let failed = |error| Error::os("reach the container's monitor", error);
+    let connection = match Connection::connect(&runtime.socket()) {
+        Ok(connection) => connection,
+        // It ends, and the next start reads the file.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    connection
+        .set_receive_timeout(Some(VERB_PATIENCE))
+        .map_err(failed)?;
+    let sent = connection.send(&Request::Ports.frame(), &[]);
+    let answer = sent
+        .and_then(|()| connection.recv())
+        .map_err(|error| Error::other(format!("cannot reach the container's monitor: {error}")))?;
+    match answer.and_then(|(frame, fds)| Answer::of(&frame, fds)) {
+        Some(Answer::Refused(_, why)) => Err(Error::other(why)),
+        _ => Ok(()),
+    }
+}
