@@ -2093,7 +2093,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__restart)
-            opts="-t -k -r -P -h --timeout --kill --reboot --lxcpath --help"
+            opts="-t -k -W -r -P -h --timeout --kill --no-wait --reboot --lxcpath --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2355,12 +2355,24 @@ _berth() {
             return 0
             ;;
         berth__subcmd__start)
-            opts="-P -h --here --no-deps --no-wait --lxcpath --help"
+            opts="-F -s -d -P -h --here --no-deps --no-wait --foreground --escape --set --daemon --lxcpath --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --escape)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lxcpath)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2377,7 +2389,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__stop)
-            opts="-t -k -P -h --timeout --kill --lxcpath --help"
+            opts="-t -k -W -P -h --timeout --kill --no-wait --lxcpath --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

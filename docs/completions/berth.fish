@@ -62,18 +62,24 @@ complete -c berth -n "__fish_berth_using_subcommand create" -l busybox-path -d '
 complete -c berth -n "__fish_berth_using_subcommand create" -l publish -d 'Let ports of the host lead into it, as berth publish does; may be given several times' -r
 complete -c berth -n "__fish_berth_using_subcommand create" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
 complete -c berth -n "__fish_berth_using_subcommand create" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand start" -l escape -d 'The key with Ctrl that, followed by q, leaves a start in the foreground; the container runs on' -r
+complete -c berth -n "__fish_berth_using_subcommand start" -s s -l set -d 'Set a key for this start only, as if it were the configuration\'s last line; may be given several times' -r
 complete -c berth -n "__fish_berth_using_subcommand start" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
 complete -c berth -n "__fish_berth_using_subcommand start" -l here -d 'Start it in this login session\'s cgroup, with which it ends, instead of the lasting one'
 complete -c berth -n "__fish_berth_using_subcommand start" -l no-deps -d 'Do not start first what start.after of its berth.toml names'
 complete -c berth -n "__fish_berth_using_subcommand start" -l no-wait -d 'Return when its init runs, without waiting until it is ready'
+complete -c berth -n "__fish_berth_using_subcommand start" -s F -l foreground -d 'Show its console at your terminal and wait for its end: returns what its init returned. SIGINT, SIGTERM and SIGHUP stop it in order, a second one kills it'
+complete -c berth -n "__fish_berth_using_subcommand start" -s d -l daemon
 complete -c berth -n "__fish_berth_using_subcommand start" -s h -l help -d 'Print help'
 complete -c berth -n "__fish_berth_using_subcommand stop" -s t -l timeout -d 'How long the container has to stop before it is killed: seconds, or with a unit as in 2min (default: stop.timeout of its berth.toml, else 60)' -r
 complete -c berth -n "__fish_berth_using_subcommand stop" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
 complete -c berth -n "__fish_berth_using_subcommand stop" -s k -l kill -d 'Kill it without asking'
+complete -c berth -n "__fish_berth_using_subcommand stop" -s W -l no-wait -d 'Only ask it to stop, and do not wait for that'
 complete -c berth -n "__fish_berth_using_subcommand stop" -s h -l help -d 'Print help'
 complete -c berth -n "__fish_berth_using_subcommand restart" -s t -l timeout -d 'How long the container has to stop before it is killed: seconds, or with a unit as in 2min (default: stop.timeout of its berth.toml, else 60)' -r
 complete -c berth -n "__fish_berth_using_subcommand restart" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
 complete -c berth -n "__fish_berth_using_subcommand restart" -s k -l kill -d 'Kill it without asking'
+complete -c berth -n "__fish_berth_using_subcommand restart" -s W -l no-wait -d 'Only ask it to stop, and do not wait for that'
 complete -c berth -n "__fish_berth_using_subcommand restart" -s r -l reboot -d 'Have its init reboot it instead (lxc.signal.reboot), under the monitor, in the cgroup and with the configuration that it has; --timeout is for that'
 complete -c berth -n "__fish_berth_using_subcommand restart" -s h -l help -d 'Print help'
 complete -c berth -n "__fish_berth_using_subcommand freeze" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F

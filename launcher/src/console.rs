@@ -44,6 +44,11 @@ impl std::str::FromStr for Escape {
 }
 
 impl Escape {
+    /// As it is given on a command line.
+    pub fn given(self) -> String {
+        format!("^{}", char::from(self.0 + b'a' - 1))
+    }
+
     fn name(self) -> String {
         format!("Ctrl-{}", char::from(self.0 + b'a' - 1))
     }
@@ -66,7 +71,7 @@ fn ask(monitor: &Connection, request: &Request) -> Result<()> {
         .map_err(|error| Error::other(format!("cannot ask the monitor: {error}")))
 }
 
-fn answer(monitor: &Connection) -> Result<Answer> {
+pub(crate) fn answer(monitor: &Connection) -> Result<Answer> {
     match monitor.recv() {
         Ok(Some((frame, fds))) => match Answer::of(&frame, fds) {
             Some(Answer::Refused(_, why)) => Err(Error::other(why)),
@@ -206,14 +211,14 @@ impl Seat {
     }
 }
 
-fn takes_output(to: BorrowedFd<'_>) -> bool {
+pub(crate) fn takes_output(to: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::new(to, PollFlags::POLLOUT)];
     poll(&mut fds, PollTimeout::ZERO).is_ok() && is_ready(&fds[0])
 }
 
 /// Copies what a pipe takes at once when it takes anything (pipe(7), PIPE_BUF); whether there may
 /// be more.
-fn copy_piece(from: &OwnedFd, to: BorrowedFd<'_>) -> bool {
+pub(crate) fn copy_piece(from: &OwnedFd, to: BorrowedFd<'_>) -> bool {
     let mut buffer = [0; 4096];
     match nix::unistd::read(from, &mut buffer) {
         Ok(0) => false,
@@ -227,14 +232,14 @@ fn copy_piece(from: &OwnedFd, to: BorrowedFd<'_>) -> bool {
 }
 
 /// What is typed, with the commands to `berth console` taken out.
-struct Keys {
+pub(crate) struct Keys {
     escape: u8,
     /// Whether the last key was the escape character.
     escaped: bool,
 }
 
 impl Keys {
-    fn new(escape: Escape) -> Self {
+    pub(crate) fn new(escape: Escape) -> Self {
         Self {
             escape: escape.0,
             escaped: false,
@@ -242,7 +247,7 @@ impl Keys {
     }
 
     /// Passes keys on; whether the caller wants to leave.
-    fn pass(&mut self, typed: &[u8], to: &mut VecDeque<u8>) -> bool {
+    pub(crate) fn pass(&mut self, typed: &[u8], to: &mut VecDeque<u8>) -> bool {
         for key in typed {
             match (self.escaped, *key) {
                 (true, b'q') => return true,

@@ -17,6 +17,7 @@ pub mod destroy;
 pub mod doctor;
 pub mod error;
 pub mod exec;
+pub mod front;
 pub mod grant;
 pub mod hook;
 pub mod mapped;

@@ -12,12 +12,22 @@ use berth::error::Result;
 use berth::grant;
 use berth::place::Place;
 use berth::printable::printable;
-use clap::Parser;
 
+use verbs::print::tell;
 use verbs::{config, copies, host, inside, keep, lives, look, ports, print};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::of(std::env::args_os().collect()) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Where to print, and with which code to end, is clap's to know.
+            let _ = error.print();
+            if let Some(meant) = berth::cli::tip(&error) {
+                tell(&format!("\n  tip: what you look for is: {meant}"));
+            }
+            return u8::try_from(error.exit_code()).unwrap_or(1).into();
+        }
+    };
     match run(cli) {
         Ok(code) => code.into(),
         Err(error) => {
@@ -37,8 +47,8 @@ fn run(cli: Cli) -> Result<u8> {
         Verb::Stop(options) => lives::stop_verb(&place()?, options),
         Verb::Restart(options) => lives::restart(&cli, &place()?, options),
         Verb::Attach(options) => inside::attach_verb(&place()?, options),
-        Verb::Freeze(options) => lives::freeze_verb(&place()?, &options.name),
-        Verb::Unfreeze(options) => lives::unfreeze_verb(&place()?, &options.name),
+        Verb::Freeze(options) => lives::freeze_verb(&place()?, &options.names),
+        Verb::Unfreeze(options) => lives::unfreeze_verb(&place()?, &options.names),
         Verb::Publish(options) => ports::publish(&place()?, options),
         Verb::Unpublish(options) => ports::unpublish(&place()?, options),
         Verb::Wait(options) => lives::wait_verb(&place()?, options),

@@ -41,3 +41,11 @@ pub struct OneName {
     /// Name of the container
     pub name: ContainerName,
 }
+
+/// Containers.
+#[derive(Debug, Args)]
+pub struct Names {
+    /// Names of the containers
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<ContainerName>,
+}

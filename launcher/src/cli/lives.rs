@@ -10,8 +10,9 @@ use crate::commands::wait::WaitedStates;
 /// Arguments of start.
 #[derive(Debug, Args)]
 pub struct Start {
-    /// Name of the container
-    pub name: ContainerName,
+    /// Names of the containers
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<ContainerName>,
     /// Start it in this login session's cgroup, with which it ends, instead of the lasting one
     #[arg(long)]
     pub here: bool,
@@ -21,6 +22,29 @@ pub struct Start {
     /// Return when its init runs, without waiting until it is ready
     #[arg(long)]
     pub no_wait: bool,
+    /// Show its console at your terminal and wait for its end: returns what its init returned.
+    /// SIGINT, SIGTERM and SIGHUP stop it in order, a second one kills it
+    #[arg(short = 'F', long)]
+    pub foreground: bool,
+    /// The key with Ctrl that, followed by q, leaves a start in the foreground; the container runs
+    /// on
+    #[arg(
+        long,
+        value_name = "KEY",
+        default_value = "^a",
+        requires = "foreground"
+    )]
+    pub escape: crate::console::Escape,
+    /// Set a key for this start only, as if it were the configuration's last line; may be given
+    /// several times
+    #[arg(short, long, alias = "define", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    #[arg(short, long, hide = true, conflicts_with = "foreground")]
+    #[allow(missing_docs, reason = "lxc-start's word for what is the default here")]
+    pub daemon: bool,
+    /// Another init for this start only, with its arguments, after --
+    #[arg(last = true, value_name = "INIT")]
+    pub init: Vec<std::ffi::OsString>,
 }
 
 /// Arguments of restart.
@@ -38,8 +62,9 @@ pub struct Restart {
 /// Arguments of stop and restart.
 #[derive(Debug, Args)]
 pub struct Stop {
-    /// Name of the container
-    pub name: ContainerName,
+    /// Names of the containers
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<ContainerName>,
     /// How long the container has to stop before it is killed: seconds, or with a unit as in 2min
     /// (default: stop.timeout of its berth.toml, else 60)
     #[arg(short, long, value_name = "TIME", value_parser = time)]
@@ -47,6 +72,9 @@ pub struct Stop {
     /// Kill it without asking
     #[arg(short, long)]
     pub kill: bool,
+    /// Only ask it to stop, and do not wait for that
+    #[arg(short = 'W', long, alias = "nowait", conflicts_with_all = ["kill", "timeout"])]
+    pub no_wait: bool,
 }
 
 /// Arguments of autostart.

@@ -1,11 +1,14 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod config;
 mod copies;
+pub mod habits;
+mod help;
 mod host;
 mod inside;
 mod keep;
@@ -38,6 +41,30 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 it could not be done, 2 the comm
 understood.\nattach, exec and cgroup exec return the command's own code, 125 if berth failed, 126 and 127 if \
 the command cannot be executed or does not exist, 128+N if signal N ended it.";
 
+impl Cli {
+    /// Reads a command line, the program's name first.
+    pub fn of(arguments: Vec<OsString>) -> std::result::Result<Self, clap::Error> {
+        let command = Self::command();
+        let overview = help::overview(&command);
+        let mut command = command.override_help(overview);
+        let matches = command.try_get_matches_from_mut(habits::with_names_in_place(arguments))?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// What somebody may have meant by a verb that does not exist.
+pub fn tip(error: &clap::Error) -> Option<&'static str> {
+    unknown_verb(error).and_then(habits::meant_by)
+}
+
+fn unknown_verb(error: &clap::Error) -> Option<&str> {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
+        (ErrorKind::InvalidSubcommand, Some(ContextValue::String(verb))) => Some(verb),
+        _ => None,
+    }
+}
+
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -51,10 +78,10 @@ pub enum Verb {
     Restart(Restart),
     /// Have all processes of a container stand still
     #[command(alias = "pause")]
-    Freeze(OneName),
+    Freeze(Names),
     /// Let a frozen container go on
     #[command(aliases = ["resume", "thaw"])]
-    Unfreeze(OneName),
+    Unfreeze(Names),
     /// Wait until a container is in a state
     Wait(Wait),
     /// Let ports of the host lead into a container, now and at each start

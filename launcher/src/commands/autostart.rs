@@ -153,7 +153,8 @@ fn work(place: &Place, name: &ContainerName, work: Work) -> Result<u8> {
         Err(error) => Err(error),
     };
     match work {
-        Work::Start => match ready::start(place, name, WITH_ALL) {
+        Work::Start => match ready::start(place, name, WITH_ALL, &super::start::Options::default())
+        {
             Ok(_) => Ok(DONE),
             // As what another one needs, it may have been started a moment ago.
             Err(Error::AlreadyRunning(_)) => ready::wait(place, name).map(|()| ALREADY),

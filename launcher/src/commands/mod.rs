@@ -13,6 +13,7 @@ pub mod ports;
 pub mod ready;
 pub mod reboot;
 pub mod recover;
+mod settings;
 pub mod start;
 pub mod stop;
 pub mod wait;

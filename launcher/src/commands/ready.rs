@@ -22,9 +22,13 @@ pub struct Beside {
     pub wait: bool,
 }
 
-/// Starts a container; warnings about configurations. What it needs that does not run is started
-/// first, and waited for.
-pub fn start(place: &Place, name: &ContainerName, beside: Beside) -> Result<Vec<String>> {
+/// Starts a container. What it needs that does not run is started first, and waited for.
+pub fn start(
+    place: &Place,
+    name: &ContainerName,
+    beside: Beside,
+    options: &start::Options,
+) -> Result<start::Started> {
     let mut warnings = Vec::new();
     if beside.dependencies {
         for needed in dependencies::order(place, name)? {
@@ -35,17 +39,24 @@ pub fn start(place: &Place, name: &ContainerName, beside: Beside) -> Result<Vec<
             })?;
         }
     }
-    warnings.extend(start::start(place, name)?);
+    let mut started = start::start(place, name, options)?;
     if beside.wait {
         wait(place, name)?;
     }
-    Ok(warnings)
+    warnings.append(&mut started.warnings);
+    Ok(start::Started {
+        warnings,
+        ..started
+    })
 }
 
 fn start_needed(place: &Place, name: &ContainerName, warnings: &mut Vec<String>) -> Result<()> {
-    match start::start(place, name) {
-        Ok(told) => {
-            let told = told.iter().map(|warning| format!("{name}: {warning}"));
+    match start::start(place, name, &start::Options::default()) {
+        Ok(started) => {
+            let told = started
+                .warnings
+                .iter()
+                .map(|warning| format!("{name}: {warning}"));
             warnings.extend(told);
         }
         // By somebody else, a moment ago maybe.

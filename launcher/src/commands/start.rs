@@ -1,5 +1,6 @@
 //! `berth start`: in the lasting cgroup, through the launch socket if the caller is not there.
 
+use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 
 use berth_cgroups::{DelegatedBase, Hierarchy};
@@ -10,11 +11,11 @@ use berth_session_protocol::launch::Launch;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::{VERB_PATIENCE, load_config, recover, stop};
+use super::{VERB_PATIENCE, recover, settings, stop};
 use crate::berthd::{self, with_launch_socket};
 use crate::destroy::leftovers;
 use crate::error::{Error, Result};
-use crate::monitor;
+use crate::monitor::{self, FrontSeat};
 use crate::place::Place;
 use crate::start::apparmor::Generated;
 use crate::start::build;
@@ -31,8 +32,52 @@ pub enum Where {
     Here,
 }
 
-/// Starts a container and returns when its init runs; warnings about its configuration.
-pub fn start(place: &Place, name: &ContainerName) -> Result<Vec<String>> {
+/// What is different for this start only.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `KEY = VALUE`, as if they were the configuration's last lines.
+    pub settings: Vec<String>,
+    /// Program and arguments of init instead of `lxc.init.cmd`; empty: that.
+    pub init: Vec<OsString>,
+    /// Whether the caller wants to see the console and to wait for the end.
+    pub foreground: bool,
+    /// Whether what it needs is not started first; see [`super::ready`].
+    pub no_deps: bool,
+    /// Whether its being ready is not waited for.
+    pub no_wait: bool,
+}
+
+impl Options {
+    /// The words of a command line that mean the same, with the container's name.
+    pub fn arguments(&self, name: &ContainerName) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = Vec::new();
+        if self.foreground {
+            arguments.push("--foreground".into());
+        }
+        arguments.extend(self.no_deps.then(|| "--no-deps".into()));
+        arguments.extend(self.no_wait.then(|| "--no-wait".into()));
+        for setting in &self.settings {
+            arguments.push(format!("--set={setting}").into());
+        }
+        arguments.push(name.as_str().into());
+        if !self.init.is_empty() {
+            arguments.push("--".into());
+            arguments.extend(self.init.iter().cloned());
+        }
+        arguments
+    }
+}
+
+/// A container that was started.
+pub struct Started {
+    /// What its owner should know of its configuration.
+    pub warnings: Vec<String>,
+    /// Where its console is shown, if that was wanted.
+    pub seat: Option<FrontSeat>,
+}
+
+/// Starts a container and returns when its init runs.
+pub fn start(place: &Place, name: &ContainerName, options: &Options) -> Result<Started> {
     place.require(name)?;
     let runtime = Runtime::new(place.runtime_dir(name));
     let lock = runtime.lock_for_verb(VERB_PATIENCE)?;
@@ -46,9 +91,12 @@ pub fn start(place: &Place, name: &ContainerName) -> Result<Vec<String>> {
         }
         other => other?,
     }
-    let (config, more) = load_config(place, name)?;
+    let (config, more) = settings::load(place, name, &options.settings)?;
     warnings.extend(more);
     let mut plan = build::plan(place, name, &config)?;
+    if !options.init.is_empty() {
+        plan.init = settings::init(&options.init)?;
+    }
     warnings.extend(plan.confinement.filter.notes.iter().cloned());
     warnings.append(&mut plan.warnings);
     match runtime.state()? {
@@ -56,17 +104,24 @@ pub fn start(place: &Place, name: &ContainerName) -> Result<Vec<String>> {
         (State::Aborted, Some(record)) => recover::recover(&runtime, &record, &lock)?,
         _ => return Err(Error::AlreadyRunning(name.clone())),
     }
-    own_program::execute_again_if_writable(place, name, &plan)?;
+    own_program::execute_again_if_writable(place, &plan, &options.arguments(name))?;
     let base = Base::of_caller()?;
     let generated = plan.confinement.generated.as_ref();
     generated.map_or(Ok(()), Generated::load)?;
-    let started = monitor::start(&plan, &runtime, base.as_ref());
+    let (front, seat) = match options.foreground {
+        true => {
+            let (front, seat) = monitor::front_pair()?;
+            (Some(front), Some(seat))
+        }
+        false => (None, None),
+    };
+    let started = monitor::start(&plan, &runtime, base.as_ref(), front);
     if let (Err(_), Some(generated)) = (&started, generated) {
         // Why the container did not start is what counts.
         let _ = generated.remove();
     }
     started?;
-    Ok(warnings)
+    Ok(Started { warnings, seat })
 }
 
 fn settle(place: &Place) -> Vec<String> {
@@ -103,7 +158,7 @@ pub fn has_systemd() -> bool {
 }
 
 /// Runs `berth` with these arguments in the lasting cgroup and returns its exit code.
-pub fn through_launch_socket(arguments: &[&str]) -> Result<u8> {
+pub fn through_launch_socket<T: AsRef<OsStr>>(arguments: &[T]) -> Result<u8> {
     let uid = berth_kernel::cred::effective_uid();
     // A directory that may only be passed through will do.
     let open = |path| {
@@ -122,7 +177,7 @@ pub fn through_launch_socket(arguments: &[&str]) -> Result<u8> {
         directory: directory.as_fd(),
     };
     let request = Launch {
-        arguments: arguments.iter().map(Into::into).collect(),
+        arguments: arguments.iter().map(|one| one.as_ref().into()).collect(),
         environment: std::env::vars_os().collect(),
     };
     let talk = || launch(uid, request.clone(), descriptors);

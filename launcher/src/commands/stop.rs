@@ -103,6 +103,21 @@ pub fn stop_holding(
     })
 }
 
+/// Asks a container to stop, and does not wait for that.
+pub fn ask_to_stop(place: &Place, name: &ContainerName) -> Result<()> {
+    place.require(name)?;
+    let runtime = Runtime::new(place.runtime_dir(name));
+    let (state, _) = runtime.state()?;
+    if !state.is_active() {
+        return Err(not_running(name, state));
+    }
+    let monitor = Connection::connect(&runtime.socket())
+        .map_err(|error| Error::os("reach the container's monitor", error))?;
+    monitor
+        .send(&Request::Stop.frame(), &[])
+        .map_err(|error| Error::other(format!("cannot ask the monitor: {error}")))
+}
+
 /// Sends a request and waits for the container's end; whether it came within `limit`. A monitor
 /// that is gone means the end, too: the kernel took the container with it.
 fn ask(runtime: &Runtime, request: &Request, limit: Option<Duration>) -> Result<bool> {

@@ -14,6 +14,7 @@ mod restart;
 mod run;
 mod session;
 mod settings;
+mod strays;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,11 +30,15 @@ use crate::ports::{self, Listening};
 use crate::start::cgroup::{Base, ContainerCgroup};
 use crate::start::plan::StartPlan;
 use crate::state::Runtime;
+use console::Front;
+pub use console::{FrontSeat, front_pair};
 
 /// Why ports of such a container cannot be published.
 pub(crate) const HOST_NETWORK: &str = "the container is in the host's network, so its ports are the host's already; remove the \
      [[publish]] sections";
 
+/// The name of the monitor's process, and of its children until they execute something.
+const NAME: &std::ffi::CStr = c"berth-monitor";
 const REPORT_STARTED: u8 = 1;
 const REPORT_FAILED: u8 = 2;
 const REPORT_RUNNING: u8 = 3;
@@ -42,7 +47,14 @@ const REPORT_RUNNING: u8 = 3;
 ///
 /// The monitor is born in its own cgroup: moving it there afterwards would cost milliseconds on
 /// an idle machine.
-pub fn start(plan: &StartPlan, runtime: &Runtime, base: Option<&Base>) -> Result<()> {
+///
+/// With a front the console is shown there from the beginning.
+pub fn start(
+    plan: &StartPlan,
+    runtime: &Runtime,
+    base: Option<&Base>,
+    front: Option<Front>,
+) -> Result<()> {
     // Before anything is made: what cannot be had is told, and the container is not started.
     let ports = bind_ports(plan)?;
     let cgroup = match base {
@@ -79,7 +91,7 @@ pub fn start(plan: &StartPlan, runtime: &Runtime, base: Option<&Base>) -> Result
         },
     };
     let cgroup = cgroup.as_ref();
-    let failure = match start_monitor(plan, runtime, cgroup, ports) {
+    let failure = match start_monitor(plan, runtime, cgroup, ports, front) {
         Ok(()) => return Ok(()),
         // Cgroup and socket are another monitor's.
         Err(error @ Error::AlreadyRunning(_)) => return Err(error),
@@ -112,6 +124,7 @@ fn start_monitor(
     runtime: &Runtime,
     cgroup: Option<&ContainerCgroup>,
     ports: Vec<Listening>,
+    mut front: Option<Front>,
 ) -> Result<()> {
     let listener = listen(runtime)?;
     let (ours, theirs) = Connection::pair()
@@ -122,8 +135,11 @@ fn start_monitor(
     let child = process::clone(CloneFlags::empty(), monitor_cgroup, || {
         drop(ours.take());
         let ports = ports.take().unwrap_or_default();
-        monitor(plan, runtime, cgroup, &listener, ports, theirs)
+        let front = front.take();
+        monitor(plan, runtime, cgroup, &listener, ports, theirs, front)
     });
+    // What stays open here would hide the monitor's end.
+    drop(front);
     child.map_err(|error| Error::os("start the container's monitor", error))?;
     match &ours {
         Some(monitor) => report(monitor, plan),
@@ -176,6 +192,7 @@ fn monitor(
     listener: &OwnedFd,
     ports: Vec<Listening>,
     starter: Connection,
+    front: Option<Front>,
 ) -> u8 {
     let failed = |error: Error| {
         let why = error.to_string().into_bytes();
@@ -188,6 +205,7 @@ fn monitor(
     if let Some(cgroup) = cgroup {
         keep.extend(cgroup.descriptors());
     }
+    keep.extend(front.iter().flat_map(Front::descriptors));
     let lock = match become_monitor(plan, runtime, &keep) {
         Ok(lock) => lock,
         Err(Error::AlreadyRunning(_)) => {
@@ -196,7 +214,7 @@ fn monitor(
         }
         Err(error) => return failed(error),
     };
-    let mut run = run::Run::new(plan, runtime, cgroup, listener.as_fd(), ports);
+    let mut run = run::Run::new(plan, runtime, cgroup, listener.as_fd(), ports, front);
     if let Err(error) = run.start(Some(starter.as_fd())) {
         drop(run.finish());
         // The starter removes the cgroup, unless it was killed.
@@ -213,7 +231,7 @@ fn monitor(
     run.serve();
     let waiting = run.finish();
     run::leave_janitor(plan, runtime, cgroup, plan.ephemeral);
-    run::tell_ended(waiting);
+    waiting.tell();
     drop(lock);
     0
 }
@@ -227,7 +245,7 @@ fn become_monitor(
     process::close_others(keep).map_err(|error| Error::os("close descriptors", error))?;
     // In a session of its own no terminal's hang-up and no Ctrl-C reaches it.
     nix::unistd::setsid().map_err(|errno| Error::os("make a session", errno))?;
-    let _ = process::set_name(c"berth-monitor");
+    let _ = process::set_name(NAME);
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     signal::ignore(nix::sys::signal::Signal::SIGPIPE)
         .map_err(|error| Error::os("ignore SIGPIPE", error))?;

@@ -192,12 +192,18 @@ impl Session {
         let Some(client) = self.client.take() else {
             return;
         };
-        let answer = match (self.refusal.take(), self.exit) {
-            (Some((code, why)), _) => Answer::Refused(code, why),
+        let answer = match (&self.refusal, self.exit) {
+            (Some((code, why)), _) => Answer::Refused(*code, why.clone()),
             (None, Some(exit)) => Answer::Exited(exit.shell_code()),
             (None, None) => Answer::Refused(exit::RUN_FAILED, KILLED_EARLY.to_owned()),
         };
         let _ = client.send(&answer.frame(), &[]);
+    }
+
+    /// Whether the process that entered was killed before it could name the command's, which is a
+    /// child of the monitor's that it does not know of then.
+    pub fn may_have_lost_its_command(&self) -> bool {
+        self.is_over() && self.exit.is_none() && self.refusal.is_none()
     }
 
     /// The container has ended: the command with it.
@@ -216,10 +222,14 @@ impl Session {
 }
 
 fn reap(process: &mut Option<PidFd>) -> Result<Option<Exit>> {
-    match process {
-        None => Ok(None),
-        Some(pidfd) => pidfd
-            .try_wait()
-            .map_err(|error| Error::os("wait for a command", error)),
+    let Some(pidfd) = process else {
+        return Ok(None);
+    };
+    match pidfd.try_wait() {
+        // Taken for a stray before it was looked at here.
+        Err(error) if error.raw_os_error() == Some(nix::libc::ECHILD) => {
+            Ok(Some(Exit::Signal(Signal::SIGKILL as i32)))
+        }
+        other => other.map_err(|error| Error::os("wait for a command", error)),
     }
 }

@@ -6,12 +6,11 @@
 //! is the host's root; so the monitor of such a container runs from a read-only mount of the program,
 //! which nobody can make writable since it is in no mount namespace.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use berth_common::ContainerName;
 use berth_kernel::mount::{Attributes, DetachedMount};
 use berth_kernel::process;
 use nix::fcntl::AT_FDCWD;
@@ -26,11 +25,11 @@ const OWN: &str = "/proc/self/exe";
 const MARK: &str = "BERTH_FROM_READ_ONLY_MOUNT";
 
 /// Starts the container by executing this program again, from a read-only mount, if it needs that;
-/// returns if it does not.
+/// returns if it does not. `start` are the words behind `berth start`.
 pub fn execute_again_if_writable(
     place: &Place,
-    name: &ContainerName,
     plan: &StartPlan,
+    start: &[OsString],
 ) -> Result<()> {
     if !plan.idmap.is_empty() || is_read_only() {
         return Ok(());
@@ -45,17 +44,18 @@ pub fn execute_again_if_writable(
     program
         .set_attributes(Attributes::READ_ONLY, false)
         .map_err(failed)?;
-    let arguments = [
+    let lead = [
         "berth".as_bytes(),
         b"--lxcpath",
         place.lxcpath.as_os_str().as_bytes(),
         b"start",
         b"--here",
-        name.as_str().as_bytes(),
     ];
+    let arguments = lead
+        .into_iter()
+        .chain(start.iter().map(|word| word.as_bytes()));
     let zero = |_| Error::other("an argument or variable has a zero byte in the middle");
     let arguments: Vec<CString> = arguments
-        .into_iter()
         .map(|argument| CString::new(argument).map_err(zero))
         .collect::<Result<_>>()?;
     let mut environment: Vec<CString> = std::env::vars_os()

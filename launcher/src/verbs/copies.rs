@@ -36,13 +36,7 @@ pub fn copy_verb(cli: &Cli, place: &Place, options: &cli::Copy) -> Result<u8> {
         return Ok(exit::OK);
     }
     out(target.as_str())?;
-    let start = cli::Start {
-        name: target.clone(),
-        here: options.here,
-        no_deps: false,
-        no_wait: false,
-    };
-    let started = lives::start_verb(cli, place, &start);
+    let started = lives::start_plainly(cli, place, &target, options.here);
     if !matches!(started, Ok(exit::OK)) {
         // Nobody has a use for what is there for one run only. Why there was none is what counts.
         let _ = berth::commands::destroy::destroy(place, &target, true);

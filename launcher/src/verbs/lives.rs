@@ -1,75 +1,107 @@
 //! `berth start`, `stop`, `restart`, `autostart`
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use berth::cli::{self, Cli};
 use berth::commands::start::{Where, needs_launch, through_launch_socket};
 use berth::commands::stop::Stopped;
 use berth::commands::{autostart, freeze, ready, reboot, start, stop, wait};
+use berth::console::Escape;
 use berth::error::{Error, Result};
+use berth::front::Front;
 use berth::place::Place;
 use berth_common::{ContainerName, exit};
 
 use super::print::{out, tell};
+use super::several;
 
 pub fn start_verb(cli: &Cli, place: &Place, options: &cli::Start) -> Result<u8> {
-    let wanted = if options.here {
-        Where::Here
-    } else {
-        Where::Lasting
+    if options.names.len() > 1 && (options.foreground || !options.init.is_empty()) {
+        return Err(Error::Code {
+            code: exit::USAGE,
+            text: "--foreground and another init are for one container at a time".to_owned(),
+        });
+    }
+    let this_time = start::Options {
+        settings: options.set.clone(),
+        init: options.init.clone(),
+        foreground: options.foreground,
+        no_deps: options.no_deps,
+        no_wait: options.no_wait,
     };
-    place.require(&options.name)?;
+    let escape = options.foreground.then_some(options.escape);
+    several::each(&options.names, |name| {
+        start_one(cli, place, name, options.here, &this_time, escape)
+    })
+}
+
+/// Starts a container as its files have it.
+pub fn start_plainly(cli: &Cli, place: &Place, name: &ContainerName, here: bool) -> Result<u8> {
+    start_one(cli, place, name, here, &start::Options::default(), None)
+}
+
+fn start_one(
+    cli: &Cli,
+    place: &Place,
+    name: &ContainerName,
+    here: bool,
+    this_time: &start::Options,
+    escape: Option<Escape>,
+) -> Result<u8> {
+    let wanted = if here { Where::Here } else { Where::Lasting };
+    place.require(name)?;
     if needs_launch(wanted)? {
-        let mut arguments = vec!["start", options.name.as_str()];
-        arguments.extend(options.no_deps.then_some("--no-deps"));
-        arguments.extend(options.no_wait.then_some("--no-wait"));
+        let mut arguments: Vec<OsString> = vec!["start".into()];
+        arguments.extend(escape.map(|escape| format!("--escape={}", escape.given()).into()));
+        arguments.extend(this_time.arguments(name));
         return launch(cli, &arguments);
     }
-    if options.here
-        && let Some(why) = start::repair_session()?
-    {
+    if here && let Some(why) = start::repair_session()? {
         tell(&format!(
             "berth: this session has no delegated cgroup: {why}"
         ));
     }
     let beside = ready::Beside {
-        dependencies: !options.no_deps,
-        wait: !options.no_wait,
+        dependencies: !this_time.no_deps,
+        wait: !this_time.no_wait && !this_time.foreground,
     };
-    for warning in ready::start(place, &options.name, beside)? {
+    let started = ready::start(place, name, beside, this_time)?;
+    for warning in started.warnings {
         tell(&format!("berth: {warning}"));
     }
-    Ok(exit::OK)
+    match (started.seat, escape) {
+        (Some(seat), Some(escape)) => Front::new(seat)?.sit(escape),
+        _ => Ok(exit::OK),
+    }
 }
 
 /// Runs this very command again, in the lasting cgroup.
-pub fn launch(cli: &Cli, arguments: &[&str]) -> Result<u8> {
-    let lxcpath = match &cli.lxcpath {
-        None => None,
-        Some(path) => Some(
-            path.to_str()
-                .ok_or_else(|| Error::other("the path given by --lxcpath is not UTF-8"))?,
-        ),
-    };
-    let mut all: Vec<&str> = lxcpath.map_or_else(Vec::new, |path| vec!["--lxcpath", path]);
-    all.extend(arguments);
+fn launch(cli: &Cli, arguments: &[OsString]) -> Result<u8> {
+    let mut all: Vec<OsString> = Vec::new();
+    if let Some(path) = &cli.lxcpath {
+        all.extend(["--lxcpath".into(), path.into()]);
+    }
+    all.extend_from_slice(arguments);
     through_launch_socket(&all)
 }
 
-pub fn grace(place: &Place, options: &cli::Stop) -> Duration {
+fn grace(place: &Place, name: &ContainerName, options: &cli::Stop) -> Duration {
     match options.kill {
         true => Duration::ZERO,
-        false => stop::grace(place, &options.name, options.timeout),
+        false => stop::grace(place, name, options.timeout),
     }
 }
 
-pub fn freeze_verb(place: &Place, name: &ContainerName) -> Result<u8> {
-    freeze::freeze(place, name).map(|()| exit::OK)
+pub fn freeze_verb(place: &Place, names: &[ContainerName]) -> Result<u8> {
+    several::each(names, |name| freeze::freeze(place, name).map(|()| exit::OK))
 }
 
-pub fn unfreeze_verb(place: &Place, name: &ContainerName) -> Result<u8> {
-    freeze::unfreeze(place, name).map(|()| exit::OK)
+pub fn unfreeze_verb(place: &Place, names: &[ContainerName]) -> Result<u8> {
+    several::each(names, |name| {
+        freeze::unfreeze(place, name).map(|()| exit::OK)
+    })
 }
 
 pub fn wait_verb(place: &Place, options: &cli::Wait) -> Result<u8> {
@@ -81,10 +113,16 @@ pub fn wait_verb(place: &Place, options: &cli::Wait) -> Result<u8> {
 }
 
 pub fn stop_verb(place: &Place, options: &cli::Stop) -> Result<u8> {
-    let grace = grace(place, options);
-    let stopped = stop::stop(place, &options.name, Some(grace))?;
-    report_stopped(&options.name, stopped, options.kill, grace);
-    Ok(exit::OK)
+    several::each(&options.names, |name| {
+        if options.no_wait {
+            stop::ask_to_stop(place, name)?;
+            return Ok(exit::OK);
+        }
+        let grace = grace(place, name, options);
+        let stopped = stop::stop(place, name, Some(grace))?;
+        report_stopped(name, stopped, options.kill, grace);
+        Ok(exit::OK)
+    })
 }
 
 pub fn report_stopped(name: &ContainerName, stopped: Stopped, killed: bool, grace: Duration) {
@@ -106,28 +144,36 @@ pub fn report_stopped(name: &ContainerName, stopped: Stopped, killed: bool, grac
 }
 
 pub fn restart(cli: &Cli, place: &Place, options: &cli::Restart) -> Result<u8> {
+    several::each(&options.stop.names, |name| {
+        restart_one(cli, place, name, options)
+    })
+}
+
+fn restart_one(
+    cli: &Cli,
+    place: &Place,
+    name: &ContainerName,
+    options: &cli::Restart,
+) -> Result<u8> {
     if options.reboot {
-        let limit = stop::grace(place, &options.stop.name, options.stop.timeout);
-        reboot::reboot(place, &options.stop.name, limit)?;
+        let limit = stop::grace(place, name, options.stop.timeout);
+        reboot::reboot(place, name, limit)?;
         return Ok(exit::OK);
     }
     let options = &options.stop;
-    let grace = grace(place, options);
-    match stop::stop(place, &options.name, Some(grace)) {
-        Ok(stopped) => report_stopped(&options.name, stopped, options.kill, grace),
+    if options.no_wait {
+        return Err(Error::Code {
+            code: exit::USAGE,
+            text: "restart has to wait for the stop; --no-wait is for stop".to_owned(),
+        });
+    }
+    let grace = grace(place, name, options);
+    match stop::stop(place, name, Some(grace)) {
+        Ok(stopped) => report_stopped(name, stopped, options.kill, grace),
         Err(Error::NotRunning { .. }) => {}
         Err(error) => return Err(error),
     }
-    start_verb(
-        cli,
-        place,
-        &cli::Start {
-            name: options.name.clone(),
-            here: false,
-            no_deps: false,
-            no_wait: false,
-        },
-    )
+    start_plainly(cli, place, name, false)
 }
 
 pub fn autostart_verb(cli: &Cli, place: &Place, options: &cli::Autostart) -> Result<u8> {

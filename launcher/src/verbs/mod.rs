@@ -9,3 +9,4 @@ pub mod lives;
 pub mod look;
 pub mod ports;
 pub mod print;
+mod several;

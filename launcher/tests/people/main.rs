@@ -2,7 +2,10 @@
 //!
 //! The tests run on private hosts in namespaces, which takes root.
 
+mod foreground;
+mod habits;
 mod inside;
+mod seat;
 mod terminal;
 #[allow(dead_code, reason = "shared with other programs of tests")]
 #[path = "../keys/world.rs"]

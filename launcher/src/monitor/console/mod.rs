@@ -1,6 +1,7 @@
 //! The ends of a container's terminals that are its monitor's: what is printed there is always
 //! read, so that no writer inside ever waits, and goes wherever somebody wants it.
 
+mod front;
 mod log_file;
 mod peer;
 mod ring;
@@ -12,6 +13,7 @@ use berth_session_protocol::Connection;
 
 use crate::error::{Error, Plain, Result};
 use crate::start::plan::ConsolePlan;
+pub use front::{Front, FrontSeat, Wish, pair as front_pair};
 use log_file::LogFile;
 use peer::{Peer, patient_pipe};
 use ring::Ring;
@@ -28,6 +30,8 @@ pub struct Terminals {
     log: Option<LogFile>,
     ring: Option<Ring>,
     peer: Option<Peer>,
+    /// Who waits in the foreground.
+    front: Option<Front>,
 }
 
 struct Terminal {
@@ -54,6 +58,8 @@ pub enum Source {
     Viewer(usize),
     /// Something was typed at the console's peer.
     Peer,
+    /// Who waits in the foreground said something, or is gone.
+    Front,
 }
 
 /// What a viewer gets.
@@ -67,6 +73,19 @@ pub struct Seat<'a> {
 }
 
 impl Terminals {
+    /// Without any, for one who waits in the foreground.
+    pub fn before(front: Option<Front>) -> Self {
+        Self {
+            front,
+            ..Self::default()
+        }
+    }
+
+    /// Who waits in the foreground, to be told of the end.
+    pub fn take_front(&mut self) -> Option<Front> {
+        self.front.take()
+    }
+
     /// Opens what the console's output is to go to; it stays open over all lives.
     pub fn open(&mut self, plan: &ConsolePlan) -> Result<()> {
         let refused =
@@ -98,6 +117,10 @@ impl Terminals {
                 viewer: None,
             });
         }
+        let console = self.list.first().filter(|_| self.has_console);
+        if let (Some(front), Some(console)) = (&self.front, console) {
+            front.begin(console.master.as_fd());
+        }
     }
 
     /// The container's life has ended. What it printed last is kept; viewers are told by the end
@@ -124,11 +147,15 @@ impl Terminals {
         });
         let peer = self.peer.as_ref().filter(|_| !self.list.is_empty());
         let peer = peer.and_then(|peer| Some((Source::Peer, peer.typed()?)));
-        outputs.chain(viewers).chain(peer)
+        let front = self
+            .front
+            .as_ref()
+            .map(|front| (Source::Front, front.source()));
+        outputs.chain(viewers).chain(peer).chain(front)
     }
 
-    /// Deals with what happened.
-    pub fn serve(&mut self, source: Source) {
+    /// Deals with what happened; what who waits in the foreground wants of the container.
+    pub fn serve(&mut self, source: Source) -> Option<Wish> {
         match source {
             Source::Output(index) => {
                 self.pass_output(index);
@@ -147,7 +174,12 @@ impl Terminals {
                     self.peer = None;
                 }
             }
+            Source::Front => match self.front.as_ref().map(Front::wish) {
+                Some(Ok(wish)) => return wish,
+                _ => self.front = None,
+            },
         }
+        None
     }
 
     /// Whether there was any output.
@@ -173,6 +205,9 @@ impl Terminals {
             }
             if let Some(peer) = &self.peer {
                 peer.push(output);
+            }
+            if let Some(front) = &self.front {
+                front.show(output);
             }
         }
         true

@@ -3,12 +3,13 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use berth_kernel::process::{self, PidFd};
+use berth_kernel::process::{self, Exit, PidFd};
 use berth_session_protocol::Connection;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::sys::signal::Signal;
 
+use super::super::console::Front;
 use super::super::protocol::Answer;
 use super::super::{hooks, log};
 use super::Run;
@@ -128,8 +129,8 @@ impl Run<'_> {
         self.sessions.clear();
     }
 
-    /// Removes what is left. Returns the connections that wait for that.
-    pub fn finish(mut self) -> Vec<Connection> {
+    /// Removes what is left. Returns who waits for that.
+    pub fn finish(mut self) -> Waiting {
         self.readiness = None;
         self.ports.end_life();
         self.terminals.end_life();
@@ -154,14 +155,30 @@ impl Run<'_> {
         let _ = std::fs::remove_file(self.runtime.socket());
         self.write_record();
         log::event(&self.plan.log, "stopped");
-        self.waiting
+        Waiting {
+            connections: self.waiting,
+            front: self.terminals.take_front(),
+            last: self.last,
+        }
     }
 }
 
-/// Says to everybody who waited for it that the container has ended.
-pub fn tell_ended(waiting: Vec<Connection>) {
-    for connection in waiting {
-        let _ = connection.send(&Answer::Ended.frame(), &[]);
+/// Who waits for a container's end.
+pub struct Waiting {
+    connections: Vec<Connection>,
+    front: Option<Front>,
+    last: Option<Exit>,
+}
+
+impl Waiting {
+    /// Says to everybody that the container has ended.
+    pub fn tell(self) {
+        for connection in self.connections {
+            let _ = connection.send(&Answer::Ended.frame(), &[]);
+        }
+        if let Some(front) = self.front {
+            front.end(self.last);
+        }
     }
 }
 

@@ -24,6 +24,7 @@ impl Run<'_> {
         let mut short_lives = 0;
         loop {
             let exit = self.serve_one_life(signals);
+            self.last = Some(exit);
             self.record.last_exit = Some(LastExit {
                 how: in_words(exit),
                 at: now(),

@@ -21,7 +21,7 @@ use nix::sys::signal::Signal;
 use super::console::{self, Terminals};
 use super::ready::{NotifySocket, Readiness};
 use super::session::{Client, Session};
-use super::{hooks, log};
+use super::{hooks, log, strays};
 use crate::ports::Listening;
 use crate::start::cgroup::ContainerCgroup;
 use crate::start::joined::Joined;
@@ -31,7 +31,7 @@ use crate::state::{Record, Runtime, State};
 
 use ports::Ports;
 
-pub use end::{leave_janitor, tell_ended};
+pub use end::leave_janitor;
 
 /// What the monitor looks after.
 pub struct Run<'a> {
@@ -50,6 +50,10 @@ pub struct Run<'a> {
     /// Its namespaces, for hooks after its end.
     namespaces: hooks::Kept,
     terminals: Terminals,
+    /// How init last ended.
+    last: Option<Exit>,
+    /// Whether there may be children that nobody knows of.
+    strays: bool,
     /// The program that serves the root file system, if one does.
     server: Option<fuse::Server>,
     clients: Vec<Client>,
@@ -93,6 +97,7 @@ impl<'a> Run<'a> {
         cgroup: Option<&'a ContainerCgroup>,
         listener: BorrowedFd<'a>,
         ports: Vec<Listening>,
+        front: Option<console::Front>,
     ) -> Self {
         let mut record = Record::new(State::Starting);
         record.cgroup = cgroup.map(ContainerCgroup::path);
@@ -108,7 +113,9 @@ impl<'a> Run<'a> {
             joined: None,
             outside: nic::Outside::default(),
             namespaces: Vec::new(),
-            terminals: Terminals::default(),
+            terminals: Terminals::before(front),
+            last: None,
+            strays: false,
             server: None,
             clients: Vec::new(),
             sessions: Vec::new(),
@@ -177,7 +184,11 @@ impl<'a> Run<'a> {
                     }
                 }
                 Source::Cgroup => self.note_frozen(),
-                Source::Terminal(source) => self.terminals.serve(source),
+                Source::Terminal(source) => match self.terminals.serve(source) {
+                    Some(console::Wish::Stop) => self.stop(),
+                    Some(console::Wish::Kill) => self.kill(),
+                    None => {}
+                },
                 Source::Client(index) => self.clients[index].readable = true,
                 Source::Waiting(index) => gone_waiting.push(index),
                 Source::Session(index) => {
@@ -192,7 +203,11 @@ impl<'a> Run<'a> {
         for index in gone_waiting.into_iter().rev() {
             self.waiting.swap_remove(index);
         }
+        self.strays |= self.sessions.iter().any(Session::may_have_lost_its_command);
         self.sessions.retain(|session| !session.is_over());
+        if self.strays {
+            strays::reap();
+        }
         self.advance_readiness();
         self.advance_ports();
         self.serve_clients();
@@ -249,7 +264,9 @@ impl<'a> Run<'a> {
             sources.push(Source::Cgroup);
             fds.push(PollFd::new(events.as_fd(), PollFlags::POLLPRI));
         }
-        let left = self.next_moment().map_or(PollTimeout::NONE, |moment| {
+        let look_again = self.strays.then(|| Instant::now() + strays::PATIENCE);
+        let moment = self.next_moment().into_iter().chain(look_again).min();
+        let left = moment.map_or(PollTimeout::NONE, |moment| {
             let left = moment.saturating_duration_since(Instant::now());
             // Rounded up, so that it does not wake just before.
             PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::ZERO)
