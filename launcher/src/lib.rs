@@ -30,6 +30,7 @@ pub mod progress;
 pub mod snapshot;
 pub mod start;
 pub mod state;
+pub mod systemd;
 pub mod template;
 pub mod time;
 pub mod watch;

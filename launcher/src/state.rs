@@ -124,6 +124,9 @@ pub struct Record {
     /// and what it made in its cgroup is theirs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub idmap: Vec<String>,
+    /// The profile that was loaded into the kernel for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// When init was started, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
@@ -156,6 +159,7 @@ impl Record {
             init: None,
             cgroup: None,
             idmap: Vec::new(),
+            profile: None,
             since: None,
             nics: Vec::new(),
             ready: false,

@@ -35,6 +35,8 @@ pub enum Kind {
     Cgroup,
     /// The clocks that count from the host's start.
     Time,
+    /// The numbers of processes.
+    Pid,
 }
 
 impl Kind {
@@ -47,6 +49,7 @@ impl Kind {
             Self::Ipc => "ipc",
             Self::Cgroup => "cgroup",
             Self::Time => "time",
+            Self::Pid => "pid",
         }
     }
 
@@ -59,6 +62,7 @@ impl Kind {
             Self::Cgroup => libc::CLONE_NEWCGROUP,
             // linux/sched.h, 5.6: CLONE_NEWTIME.
             Self::Time => 0x80,
+            Self::Pid => libc::CLONE_NEWPID,
         }
     }
 
@@ -173,6 +177,18 @@ impl Namespace {
         check(done.into())?;
         Uid::new(uid).ok_or_else(|| io::Error::from_raw_os_error(libc::EOVERFLOW))
     }
+}
+
+/// The inode of the kernel's first user namespace (linux/proc_ns.h, PROC_USER_INIT_INO), the same on
+/// every kernel.
+const FIRST_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
+
+/// Whether the caller is in the user namespace that the host has booted with: in others nobody has
+/// rights to the kernel as a whole.
+pub fn in_first_user_namespace() -> bool {
+    Namespace::own(Kind::User)
+        .and_then(|own| own.id())
+        .is_ok_and(|(_, inode)| inode == FIRST_USER_NAMESPACE)
 }
 
 /// The longest chain of user namespaces that the kernel allows, the initial one included, with

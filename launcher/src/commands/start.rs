@@ -22,6 +22,8 @@ use crate::start::build;
 use crate::start::cgroup::Base;
 use crate::start::own_program;
 use crate::state::{Runtime, State};
+pub use crate::systemd::has_systemd;
+use crate::systemd::{root_needs_scope, run_in_scope};
 
 /// Where a container is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,12 +136,15 @@ fn settle(place: &Place) -> Vec<String> {
 
 /// Whether the caller must hand his command to the launch socket to be in the right cgroup.
 ///
-/// Root has none, and needs none: his containers are below whatever he is in. Where there is
-/// neither a launch socket nor systemd, the caller's own cgroup is all there is.
+/// Root's containers are below whatever is delegated to him, otherwise in a scope of their own.
+/// Where there is neither a launch socket nor systemd, the caller's own cgroup is all there is.
 pub fn needs_launch(wanted: Where) -> Result<bool> {
     let uid = berth_kernel::cred::effective_uid();
-    if wanted == Where::Here || uid.is_root() {
+    if wanted == Where::Here {
         return Ok(false);
+    }
+    if uid.is_root() {
+        return root_needs_scope();
     }
     let Ok(hierarchy) = Hierarchy::detect() else {
         return Ok(false);
@@ -152,14 +157,13 @@ pub fn needs_launch(wanted: Where) -> Result<bool> {
     Ok(has_systemd() || berth_session_protocol::launch::socket_path(uid).exists())
 }
 
-/// Whether systemd is this host's init system (sd_booted(3)).
-pub fn has_systemd() -> bool {
-    std::path::Path::new("/run/systemd/system").is_dir()
-}
-
-/// Runs `berth` with these arguments in the lasting cgroup and returns its exit code.
+/// Runs `berth` with these arguments in the lasting cgroup and returns its exit code; for root,
+/// in a scope.
 pub fn through_launch_socket<T: AsRef<OsStr>>(arguments: &[T]) -> Result<u8> {
     let uid = berth_kernel::cred::effective_uid();
+    if uid.is_root() {
+        return run_in_scope(arguments);
+    }
     // A directory that may only be passed through will do.
     let open = |path| {
         nix::fcntl::open(

@@ -69,10 +69,10 @@ pub fn start(
             .map_err(limit_context)?,
         ),
         None if plan.devices.is_some() => {
-            return Err(Error::other(
-                "lxc.cgroup2.devices cannot be obeyed: no control group reaches here (start it from \
-                 a login, or in a unit with Delegate=yes)",
-            ));
+            let why = crate::start::cgroup::why_none();
+            return Err(Error::other(format!(
+                "lxc.cgroup2.devices cannot be obeyed: {why}"
+            )));
         }
         None if plan.cgroup_parent.is_some() => {
             let at = plan.cgroup_parent.as_ref().map_or("", |parent| &parent.at);

@@ -2,6 +2,7 @@
 //! for the container itself.
 
 mod parent;
+mod roots;
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -10,10 +11,12 @@ use berth_cgroups::devices::DeviceFilter;
 use berth_cgroups::{CgroupDir, CgroupPath, DelegatedBase, Hierarchy, LimitSetting};
 use berth_common::{ContainerName, cgroup};
 use berth_container_config::IdMapping;
+use berth_kernel::cred;
 
 use super::plan::CgroupParent;
 use super::remains::{self, Root};
 use crate::error::{Error, Result};
+use crate::systemd::has_systemd;
 use parent::Parent;
 
 /// How long processes get to vanish after they were killed.
@@ -38,13 +41,17 @@ pub struct ContainerCgroup {
 }
 
 impl Base {
-    /// The delegated cgroup that the caller sits in; `None` where it sits in none, or where the
-    /// host has no cgroup v2.
+    /// The delegated cgroup that the caller sits in; root's own one where nobody but he arranges
+    /// cgroups. `None` where there is neither, or where the host has no cgroup v2.
     pub fn of_caller() -> Result<Option<Self>> {
         let Ok(hierarchy) = Hierarchy::detect() else {
             return Ok(None);
         };
-        let base = DelegatedBase::of_caller(&hierarchy).map_err(fail)?;
+        let mut base = DelegatedBase::of_caller(&hierarchy).map_err(fail)?;
+        if base.is_none() && cred::effective_uid().is_root() && !has_systemd() {
+            // One that cannot be had (read-only, in a container) is missed by who asks for limits.
+            base = roots::own(&hierarchy).unwrap_or_default();
+        }
         Ok(base.map(|base| Self { base }))
     }
 
@@ -202,10 +209,11 @@ pub fn why_none() -> &'static str {
         return "this host has no cgroup v2 hierarchy (an administrator makes one with: mount -t \
                 cgroup2 cgroup2 /sys/fs/cgroup); without the line the container starts unlimited";
     }
-    match berth_kernel::cred::effective_uid().is_root() {
+    match cred::effective_uid().is_root() {
         true => {
-            "the control group that this runs in is not delegated (as by: systemd-run --scope -p \
-             Delegate=yes); without the line the container starts unlimited"
+            "the control group that this runs in is not root's to arrange (with systemd, start it \
+             without --here, or in a unit with Delegate=yes); without the line the container starts \
+             unlimited"
         }
         false => {
             "no control group of yours reaches here (log in again, or ask an administrator for \

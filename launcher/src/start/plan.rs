@@ -206,7 +206,7 @@ impl StartPlan {
     pub fn birth_namespaces(&self) -> CloneFlags {
         let mut namespaces = CloneFlags::CLONE_NEWPID;
         namespaces.set(CloneFlags::CLONE_NEWUSER, !self.idmap.is_empty());
-        namespaces
+        namespaces - self.namespaces.of_others()
     }
 
     /// Those that it makes itself; they belong to its user namespace.
@@ -224,6 +224,11 @@ impl StartPlan {
     /// All that a process must enter to be where init is.
     pub fn entered_namespaces(&self) -> CloneFlags {
         self.birth_namespaces() | self.own_namespaces() | self.namespaces.of_others()
+    }
+
+    /// Whether it is in another's namespace of this kind.
+    pub fn shares(&self, kind: Kind) -> bool {
+        self.namespaces.of_others().contains(kind.clone_flag())
     }
 
     /// Whether this kind is the container's own.

@@ -45,9 +45,10 @@ fn a_limit_that_cannot_be_had_is_refused() {
                     container.append("lxc.cgroup2.memory.max = 64M");
                     let why = match (cgroups, owner) {
                         (Cgroups::None, _) => "this host has no cgroup v2 hierarchy",
-                        (Cgroups::Hybrid, _) => "memory",
-                        (_, Owner::User) => "no control group of yours reaches here",
-                        (_, Owner::Root) => "lxc.cgroup2.memory.max cannot be obeyed",
+                        (Cgroups::NotDelegated, Owner::User) => {
+                            "no control group of yours reaches here"
+                        }
+                        _ => "the controller memory does not reach",
                     };
                     container.start_is_refused(why);
                     container.destroy();

@@ -128,7 +128,4 @@ fn places_within_it_are_refused() {
         ),
     ];
     refused_each(Owner::User, &wrong);
-    // Root's have one here only where it is delegated to him.
-    let wrong = [("lxc.cgroup.dir = shop", "lxc.cgroup.dir cannot be obeyed: ")];
-    refused_each(Owner::Root, &wrong);
 }

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use crate::world::{Container, Owner, in_container, on_host, refused};
+use berth_test_private_host::{Cgroups, Setup};
+
+use crate::world::{Container, Owner, in_container, on_host, on_host_with, refused};
 
 /// As LXC's common.conf has them.
 const RULES: &str = "lxc.cgroup.devices.deny = a\n\
@@ -91,9 +93,41 @@ fn what_is_denied_is_denied_and_the_rest_is_not() {
     });
 }
 
+/// As cron, sudo and sshd leave root where nobody else arranges cgroups.
+#[test]
+fn root_has_a_cgroup_of_his_own_without_a_delegated_one() {
+    on_host(|host| {
+        let container = Container::create(host, Owner::Root, "web");
+        container.append(&format!("lxc.cgroup2.devices.deny = a\n{USUAL}"));
+        container.append("lxc.cgroup2.cgroup.max.depth = 3");
+        let inside = |file: &str| {
+            let file = container.cgroup().join("payload").join(file);
+            fs::read_to_string(file).unwrap()
+        };
+        for _ in 0..2 {
+            container.start();
+            assert!(container.info("Cgroup").ends_with("/berth/user-0/web"));
+            assert!(inside("cgroup.procs").lines().count() > 0);
+            assert_eq!(inside("cgroup.max.depth").trim(), "3");
+            assert!(!can(&container, "head -c 1 /dev/full"));
+            container.reboot();
+            assert!(!can(&container, "head -c 1 /dev/full"));
+            container.kill_monitor();
+        }
+        container.destroy();
+    });
+}
+
 #[test]
 fn without_a_cgroup_roots_container_is_not_started_with_rules() {
-    refused(Owner::Root, RULES, "lxc.cgroup2.devices cannot be obeyed");
+    let none = |setup: &mut Setup| setup.cgroups = Cgroups::None;
+    on_host_with(none, |host| {
+        let container = Container::create(host, Owner::Root, "web");
+        container.append(RULES);
+        container
+            .start_is_refused("lxc.cgroup2.devices cannot be obeyed: this host has no cgroup v2");
+        container.destroy();
+    });
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod seccomp;
 mod seccomp_kept;
 mod seccomp_machines;
 mod security;
+mod sharing;
 mod signals;
 #[cfg(target_arch = "x86_64")]
 mod sweep;

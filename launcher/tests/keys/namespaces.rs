@@ -1,19 +1,16 @@
 //! Whose namespaces a container is in.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-
-use crate::world::{Container, Owner, eventually, in_container, on_host, refused_each};
+use crate::world::{Container, Owner, in_container, on_host, refused_each};
 
 const KINDS: [&str; 7] = ["mnt", "pid", "user", "uts", "ipc", "net", "cgroup"];
 /// Without a cgroup to be seen, which takes a namespace of its own.
 const BARE: &str = "lxc.mount.auto =\nlxc.mount.auto = proc sys";
 
-fn of(container: &Container<'_>, kind: &str) -> String {
+pub fn of(container: &Container<'_>, kind: &str) -> String {
     container.sh(&format!("readlink /proc/1/ns/{kind}"))
 }
 
-fn of_host(container: &Container<'_>, kind: &str) -> String {
+pub fn of_host(container: &Container<'_>, kind: &str) -> String {
     container.sh_on_host(&format!("readlink /proc/self/ns/{kind}"))
 }
 
@@ -145,147 +142,6 @@ fn only_what_is_named_is_new() {
 }
 
 #[test]
-fn what_is_shared_is_another_containers() {
-    on_host(|host| {
-        let db = Container::create(host, Owner::Root, "db");
-        let web = Container::create(host, Owner::Root, "web");
-        web.append("lxc.namespace.share.net = db\nlxc.namespace.share.ipc = db");
-        web.start_is_refused("lxc.namespace.share.net: container “db” does not run");
-        db.start();
-        web.start();
-        for kind in ["net", "ipc"] {
-            assert_eq!(of(&web, kind), of(&db, kind));
-            let command = web.sh(&format!("readlink /proc/self/ns/{kind}"));
-            assert_eq!(command, of(&db, kind));
-        }
-        for kind in ["mnt", "pid", "uts", "cgroup"] {
-            assert_ne!(of(&web, kind), of(&db, kind));
-        }
-        db.sh("ip link add shared0 type dummy || ip link add shared0 type veth");
-        web.sh("ip link show shared0");
-        web.sh("test -e /sys/class/net/shared0");
-        // A reboot is into the same, though the other has ended meanwhile.
-        let net = of(&web, "net");
-        db.stop();
-        web.reboot();
-        assert_eq!(of(&web, "net"), net);
-        web.stop();
-        // The number of the former init means nothing.
-        web.start_is_refused("container “db” does not run");
-
-        // By process and by file.
-        db.start();
-        let init = db.info("PID");
-        web.append(&format!(
-            "lxc.namespace.share.ipc =\nlxc.namespace.share.net = /proc/{init}/ns/net\n\
-             lxc.namespace.share.uts = {init}"
-        ));
-        web.start();
-        assert_eq!(of(&web, "net"), of(&db, "net"));
-        assert_eq!(of(&web, "uts"), of(&db, "uts"));
-        assert_ne!(of(&web, "ipc"), of(&db, "ipc"));
-        assert_eq!(db.sh("hostname"), "db");
-        // The monitor itself stays on the host.
-        let monitor = web.info("Monitor");
-        for kind in ["net", "uts"] {
-            let own = web.on_host(&format!("readlink /proc/{monitor}/ns/{kind}"));
-            assert_eq!(own, of_host(&web, kind));
-        }
-        db.destroy();
-        web.destroy();
-    });
-}
-
-/// A monitor that was killed leaves a record that names an init.
-#[test]
-fn a_number_that_means_another_process_by_now_is_not_joined() {
-    on_host(|host| {
-        let db = Container::create(host, Owner::Root, "db");
-        let web = Container::create(host, Owner::Root, "web");
-        web.append("lxc.namespace.share.net = db");
-        db.start();
-        let state = "/run/berth/root/db/state.json";
-        let state = match fs::exists(state).unwrap() {
-            true => state.to_owned(),
-            false => db.on_host("find /run /root -name state.json -path '*db*' | head -n 1"),
-        };
-        // The number is that of a process which is no child of the monitor.
-        let init = db.info("PID");
-        let record = fs::read_to_string(&state).unwrap();
-        let forged = record.replace(&format!("\"init\":{init}"), "\"init\":1");
-        assert_ne!(forged, record);
-        fs::write(&state, forged).unwrap();
-        web.start_is_refused("container “db” does not run");
-        fs::write(&state, record).unwrap();
-        db.kill_monitor();
-        eventually("the end of its init", || {
-            !fs::exists(format!("/proc/{init}/root/etc")).unwrap()
-        });
-        web.start_is_refused("container “db” does not run");
-        db.destroy();
-        web.destroy();
-    });
-}
-
-#[test]
-fn what_cannot_be_shared_is_refused() {
-    let by_users = [
-        (
-            "lxc.namespace.share.net = other",
-            "lxc.namespace.share.net: only root's containers can share a namespace",
-        ),
-        (
-            "lxc.namespace.share.user = other",
-            "a container has a user namespace of its own",
-        ),
-        ("lxc.namespace.share.nets = a", "is no kind of namespace"),
-        (
-            "lxc.namespace.share.net = a/b",
-            "lxc.namespace.share.net: expected the name of a running container",
-        ),
-    ];
-    refused_each(Owner::User, &by_users);
-    let by_root = [
-        ("lxc.namespace.share.net = other", "“other”"),
-        (
-            "lxc.namespace.share.net = 4000000",
-            "the namespace of process 4000000 cannot be had: there is none",
-        ),
-        (
-            "lxc.namespace.share.net = /proc/1/ns/uts",
-            "it is no namespace of the kind net",
-        ),
-        (
-            "lxc.namespace.share.net = /etc/passwd",
-            "it is no namespace of the kind net",
-        ),
-        (
-            "lxc.namespace.share.net = /run/none",
-            "the namespace of /run/none cannot be had: there is none",
-        ),
-        (
-            "lxc.namespace.share.pid = 1",
-            "lxc.namespace.share.pid: a container has a pid namespace of its own",
-        ),
-        (
-            "lxc.namespace.share.cgroup = 1",
-            "lxc.namespace.share.cgroup: a container is born in a cgroup of its own",
-        ),
-    ];
-    refused_each(Owner::Root, &by_root);
-    on_host(|host| {
-        let web = Container::create(host, Owner::Root, "web");
-        let pipe = web.dir().join("pipe");
-        web.on_host(&format!("mkfifo {}", pipe.display()));
-        symlink(&pipe, web.dir().join("link")).unwrap();
-        let link = web.dir().join("link");
-        web.append(&format!("lxc.namespace.share.net = {}", link.display()));
-        web.start_is_refused("it is no namespace of the kind net");
-        web.destroy();
-    });
-}
-
-#[test]
 fn a_host_name_without_a_namespace_for_it_is_told() {
     on_host(|host| {
         let web = Container::create(host, Owner::User, "web");
@@ -295,36 +151,5 @@ fn a_host_name_without_a_namespace_for_it_is_told() {
         assert!(said.contains("lxc.uts.name counts for nothing"), "{said}");
         assert_ne!(web.sh("hostname"), "other");
         web.destroy();
-    });
-}
-
-/// With ids of its own it has no rights in what it shares, and is in it all the same.
-#[test]
-fn containers_of_roots_with_ids_of_their_own_share_too() {
-    on_host(|host| {
-        let db = Container::create(host, Owner::Root, "db");
-        let web = Container::create(host, Owner::Root, "web");
-        web.append(
-            "lxc.idmap = u 0 0 1\nlxc.idmap = g 0 0 1\nlxc.idmap = u 1 300001 65535\n\
-             lxc.idmap = g 1 300001 65535\nlxc.namespace.share.net = db\n\
-             lxc.namespace.share.ipc = db",
-        );
-        db.start();
-        web.append("lxc.mount.auto = sys");
-        web.start_is_refused("lxc.mount.auto: the container has no net namespace of its own");
-        web.append("lxc.mount.auto =\nlxc.mount.auto = proc");
-        web.start();
-        for kind in ["net", "ipc"] {
-            assert_eq!(of(&web, kind), of(&db, kind));
-            let command = web.sh(&format!("readlink /proc/self/ns/{kind}"));
-            assert_eq!(command, of(&db, kind));
-        }
-        assert_ne!(of(&web, "user"), of(&db, "user"));
-        let down = web.berth(&["exec", "web", "--", "ip", "link", "set", "lo", "down"]);
-        assert!(!down.status.success());
-        web.reboot();
-        assert_eq!(of(&web, "net"), of(&db, "net"));
-        web.destroy();
-        db.destroy();
     });
 }

@@ -98,6 +98,7 @@ fn init_as_another_user() {
             of("1");
             of("self");
             container.sh("test \"$USER\" = 1000");
+            container.sh("test -O /dev/console && echo printed >/dev/console");
         });
     }
     for (line, says) in [

@@ -119,11 +119,14 @@ impl<'h> Container<'h> {
         }
     }
 
-    /// Its cgroup with the payload and the monitor, as the host sees it; only a user's has one.
+    /// Its cgroup with the payload and the monitor, as the host sees it.
     pub fn cgroup(&self) -> PathBuf {
-        PathBuf::from("/sys/fs/cgroup")
-            .join(private_host::BASE)
-            .join(self.name)
+        let base = PathBuf::from("/sys/fs/cgroup").join(private_host::BASE);
+        match self.owner {
+            Owner::User => base.join(self.name),
+            // Below what process 1 sits in.
+            Owner::Root => base.join("berth/user-0").join(self.name),
+        }
     }
 
     pub fn config(&self) -> PathBuf {

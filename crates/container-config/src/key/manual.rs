@@ -94,7 +94,7 @@ pub static ENTRIES: &[Entry] = &[
         "lxc.namespace.share.*",
         "a container, a process, or a path",
         "",
-        Root,
+        Less("with the user namespace of a container of his, and what belongs to that"),
     ),
     row(
         "lxc.time.offset.boot",

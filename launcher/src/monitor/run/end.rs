@@ -150,6 +150,7 @@ impl Run<'_> {
         self.record.ready = false;
         self.record.status = None;
         self.record.cgroup = None;
+        self.record.profile = None;
         self.record.set_ids(&[]);
         self.record.since = None;
         let _ = std::fs::remove_file(self.runtime.socket());

@@ -102,6 +102,8 @@ impl<'a> Run<'a> {
         let mut record = Record::new(State::Starting);
         record.cgroup = cgroup.map(ContainerCgroup::path);
         record.set_ids(&plan.idmap);
+        let generated = plan.confinement.generated.as_ref();
+        record.profile = generated.map(|generated| generated.name.clone());
         Self {
             plan,
             runtime,

@@ -3,17 +3,17 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use berth_kernel::process;
 use berth_kernel::sock;
 use berth_session_protocol::Connection;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::CloneFlags;
 use nix::sys::signal::Signal;
 
 use super::super::ready::NotifySocket;
 use super::super::{executed, hooks, log, settings};
 use super::Run;
 use crate::error::{Error, Result};
-use crate::mapped::{Mapping, explain_no_user_namespace};
+use crate::mapped::Mapping;
 use crate::start::joined::Joined;
 use crate::start::{child, fuse, host_mounts, nic, overlay, sync};
 use crate::state::{State, now};
@@ -48,39 +48,36 @@ impl Run<'_> {
             Connection::pair().map_err(|error| Error::os("make a socket pair", error))?;
         let mut ours = Some(ours);
         let payload = self.cgroup.map(|cgroup| &cgroup.payload);
-        let birthplace = payload.map(AsFd::as_fd);
-        // The other namespaces it makes itself, while its ids are being mapped.
-        let be_born = || {
-            process::clone(plan.birth_namespaces(), birthplace, || {
-                // It must see the monitor's death as the end of the stream.
-                drop(ours.take());
-                child::run(plan, payload, theirs)
-            })
-        };
         let joined = match self.joined.take() {
             Some(joined) => joined,
             None => Joined::open(&plan.namespaces.shared)?,
         };
-        let init = self.joined.insert(joined).within(be_born);
-        let init = init.map_err(namespaces_refused)?;
+        let joined = self.joined.insert(joined);
+        let (flags, birthplace) = (plan.birth_namespaces(), payload.map(AsFd::as_fd));
+        // The other namespaces it makes itself, while its ids are being mapped.
+        let init = joined.born(flags, birthplace, &plan.idmap, || {
+            // It must see the monitor's death as the end of the stream.
+            drop(ours.take());
+            child::run(plan, payload, joined.cgroup(), theirs)
+        })?;
         let ours = ours.ok_or_else(|| Error::other("the socket pair is gone"))?;
         let pid = init.pid;
         self.init = Some(init);
 
         // The three helpers take milliseconds each; they run side by side.
-        let mapping = if plan.idmap.is_empty() {
-            None
-        } else {
-            Some(Mapping::start(pid, &plan.idmap)?)
+        let has_new_ids = flags.contains(CloneFlags::CLONE_NEWUSER);
+        let mapping = match has_new_ids {
+            true => Some(Mapping::start(pid, &plan.idmap)?),
+            false => None,
         };
-        self.namespace = match plan.idmap.is_empty() {
-            true => None,
+        let user = match joined.user() {
+            Some(user) => user.try_clone_to_owned().map(|user| Some(user.into())),
             // A process of ours that nobody has reaped: the number means it.
-            false => Some(
-                File::open(format!("/proc/{pid}/ns/user"))
-                    .map_err(|error| Error::os("open the container's user namespace", error))?,
-            ),
+            None if has_new_ids => File::open(format!("/proc/{pid}/ns/user")).map(Some),
+            None => Ok(None),
         };
+        self.namespace =
+            user.map_err(|error| Error::os("open the container's user namespace", error))?;
         // The child waits for us before it does anything that would have to be cleared up.
         self.runtime.write(&self.record)?;
         match hear(&ours, starter)? {
@@ -221,14 +218,5 @@ fn failure_told(child: &Connection) -> Option<Error> {
     match sync::from_child(child) {
         Ok(Some(sync::FromChild::Failed(why))) => Some(Error::other(why)),
         _ => None,
-    }
-}
-
-fn namespaces_refused(error: std::io::Error) -> Error {
-    match error.raw_os_error() {
-        Some(nix::libc::EAGAIN | nix::libc::ENOMEM) => {
-            Error::os("make the container's first process", error)
-        }
-        _ => explain_no_user_namespace(error),
     }
 }

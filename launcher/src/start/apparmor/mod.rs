@@ -34,6 +34,15 @@ impl Generated {
         })
     }
 
+    /// One that a monitor which was killed has left, of which only the name is known.
+    pub fn left(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            text: format!("profile \"{name}\" {{}}\n"),
+            at: String::new(),
+        }
+    }
+
     /// Has the kernel forget it; why it did not.
     pub fn remove(&self) -> std::result::Result<(), String> {
         self.run("--remove")

@@ -2,13 +2,15 @@
 
 use berth_cgroups::devices::{Device, DeviceFilter, MKNOD, READ, WRITE};
 use berth_container_config::{Config, DeviceAccess, DeviceKind, DeviceRule};
-use berth_kernel::cred;
+use berth_kernel::{cred, ns};
 
 /// The filter for root's container. An ordinary user's container has no rights to devices but those
 /// of its owner, whatever the rules say, and makes none: the kernel asks for CAP_MKNOD in its first
-/// user namespace, and takes no filter from him. So rules mean nothing there, as to LXC.
+/// user namespace, and takes no filter from him. So rules mean nothing there, as to LXC; nor do they
+/// where root is that of a container with ids of its own.
 pub fn devices(config: &Config) -> Option<DeviceFilter> {
-    if config.devices.is_empty() || !cred::effective_uid().is_root() {
+    let is_hosts_root = || cred::effective_uid().is_root() && ns::in_first_user_namespace();
+    if config.devices.is_empty() || !is_hosts_root() {
         return None;
     }
     let mut filter = DeviceFilter::default();

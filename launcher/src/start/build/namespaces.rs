@@ -1,19 +1,18 @@
 //! `lxc.namespace.…`: which namespaces are the container's own, the host's, or those of others.
 
+mod shared;
+
 use std::path::Path;
 
-use berth_container_config::value::ShareWith;
-use berth_container_config::{Config, NamespaceKind, Positioned, Share};
-use berth_kernel::cred;
+use berth_container_config::{Config, NamespaceKind};
 use berth_kernel::ns::Kind;
 use nix::sched::CloneFlags;
 
 use super::net::Network;
 use crate::error::{Error, Result};
 use crate::place::Place;
-use crate::start::joined;
-use crate::start::plan::{NamespacesPlan, SharedPlan, Source};
-use crate::state::Runtime;
+use crate::start::joined::Joined;
+use crate::start::plan::NamespacesPlan;
 
 const CLONE: &str = "lxc.namespace.clone";
 const KEEP: &str = "lxc.namespace.keep";
@@ -29,8 +28,9 @@ pub(super) fn namespaces(
         shared: Vec::new(),
     };
     for share in &config.process.namespaces_shared {
-        plan.shared.push(shared(share, place)?);
+        plan.shared.push(shared::shared(share, place)?);
     }
+    shared::refuse_what_does_not_go_together(config, &plan)?;
     // One that exists already is neither new nor the host's.
     plan.of_host -= plan.of_others();
     if network.of_host {
@@ -38,9 +38,7 @@ pub(super) fn namespaces(
         plan.of_host |= CloneFlags::CLONE_NEWNET;
     }
     refuse_what_needs_an_own_one(config, network, &plan)?;
-    for shared in &plan.shared {
-        joined::open(shared)?;
-    }
+    Joined::open(&plan.shared)?;
     Ok(plan)
 }
 
@@ -78,7 +76,11 @@ fn of_host(config: &Config) -> Result<CloneFlags> {
         &config.process.namespaces_kept,
     );
     let mut flags = CloneFlags::empty();
-    for of in NamespaceKind::all() {
+    let is_shared = |of| {
+        let mut shared = config.process.namespaces_shared.iter();
+        shared.any(|shared| shared.kind == of)
+    };
+    for of in NamespaceKind::all().filter(|of| !is_shared(*of)) {
         let (at, key, is_new) = match (new, kept) {
             (Some(new), _) => (&new.at, CLONE, new.contains(of)),
             (_, Some(kept)) => (&kept.at, KEEP, !kept.contains(of)),
@@ -106,44 +108,6 @@ fn of_host(config: &Config) -> Result<CloneFlags> {
         }
     }
     Ok(flags)
-}
-
-fn shared(share: &Positioned<Share>, place: &Place) -> Result<SharedPlan> {
-    let of = share.kind;
-    let at = format!("{}: lxc.namespace.share.{of}", share.at);
-    let Some(kind) = kind(of) else {
-        return Err(Error::other(format!(
-            "{at}: a container has a {of} namespace of its own: {}; remove the line",
-            why_own(of)
-        )));
-    };
-    if !cred::effective_uid().is_root() {
-        return Err(Error::other(format!(
-            "{at}: only root's containers can share a namespace: one of another container belongs \
-             to that one's user namespace, in which this one has no rights; for the host's write \
-             lxc.namespace.keep = {of}, for a network of several containers give each an interface \
-             (lxc.net)"
-        )));
-    }
-    if kind == Kind::Cgroup {
-        return Err(Error::other(format!(
-            "{at}: a container is born in a cgroup of its own, which lies outside of what another's \
-             namespace shows; remove the line"
-        )));
-    }
-    let source = match &share.with {
-        ShareWith::Process(pid) => Source::Process(i32::try_from(*pid).map_err(|_| {
-            Error::other(format!(
-                "{at}: expected the number of a process, found {pid}"
-            ))
-        })?),
-        ShareWith::File(path) => Source::File(path.clone()),
-        ShareWith::Container(name) => {
-            place.require(name)?;
-            Source::Container(name.to_string(), Runtime::new(place.runtime_dir(name)))
-        }
-    };
-    Ok(SharedPlan { at, kind, source })
 }
 
 fn refuse_two_networks(config: &Config, plan: &NamespacesPlan) -> Result<()> {
@@ -200,7 +164,8 @@ fn refuse_what_needs_an_own_one(
         let key = format!("{}: lxc.time.offset", clock.at);
         return refused(&key, Kind::Time, "so its clocks are those of others");
     }
-    let of_others = plan.of_others().contains(CloneFlags::CLONE_NEWNET);
+    let shares = |flag| plan.of_others().contains(flag);
+    let of_others = shares(CloneFlags::CLONE_NEWNET) && !shares(CloneFlags::CLONE_NEWUSER);
     if of_others && !config.idmap.is_empty() && config.mount_auto.sys.is_some() {
         let hint = "and with ids of its own it cannot mount the /sys of another's network; leave \
                     sys out";

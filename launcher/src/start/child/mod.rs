@@ -25,7 +25,7 @@ use std::path::Path;
 use berth_cgroups::CgroupDir;
 use berth_common::{Gid, Uid};
 use berth_kernel::mount;
-use berth_kernel::ns::Kind;
+use berth_kernel::ns::{Kind, Namespace};
 use berth_kernel::{cred, process, signal};
 use berth_session_protocol::Connection;
 
@@ -43,8 +43,15 @@ pub use confine::{confine, filter};
 pub use init::{become_ids, become_user, limit_resources};
 
 /// The first process of a container, born in `cgroup`. Returns only if something failed, after having told so.
-pub fn run(plan: &StartPlan, cgroup: Option<&CgroupDir>, monitor: Connection) -> u8 {
-    let failure = match set_up(plan, cgroup, &monitor) {
+///
+/// `joined` is a cgroup namespace of others that it is to be in.
+pub fn run(
+    plan: &StartPlan,
+    cgroup: Option<&CgroupDir>,
+    joined: Option<&Namespace>,
+    monitor: Connection,
+) -> u8 {
+    let failure = match set_up(plan, cgroup, joined, &monitor) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
@@ -56,6 +63,7 @@ pub fn run(plan: &StartPlan, cgroup: Option<&CgroupDir>, monitor: Connection) ->
 fn set_up(
     plan: &StartPlan,
     cgroup: Option<&CgroupDir>,
+    joined: Option<&Namespace>,
     monitor: &Connection,
 ) -> Result<std::convert::Infallible, Failure> {
     let cgroup = cgroup
@@ -67,6 +75,11 @@ fn set_up(
     // followed: /proc/self/fd/N must lead nowhere (CVE-2024-21626).
     let mut keep = vec![monitor.as_fd()];
     keep.extend(cgroup.as_ref().map(AsFd::as_fd));
+    if let Some(joined) = joined {
+        joined
+            .enter()
+            .map_err(because("enter the shared cgroup namespace"))?;
+    }
     process::close_others(&keep).map_err(because("close descriptors"))?;
     isolate(plan)?;
     init::set_clocks(&plan.process)?;

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use berth_common::Uid;
 use berth_kernel::fs::{self, Resolve};
 use berth_kernel::mount::{Attributes, DetachedMount};
 use berth_kernel::process;
@@ -59,6 +60,12 @@ pub(super) fn mount_terminals(
         true => Some(terminal("console")?),
         false => None,
     };
+    if let (Some(console), true) = (&console, plan.process.uid != Uid::ROOT) {
+        // Who opens it again by its name needs the rights, whatever is inherited.
+        let owner = Some(nix::unistd::Uid::from_raw(plan.process.uid.raw()));
+        nix::unistd::fchown(&console.slave, owner, None)
+            .map_err(|errno| because("give init's user the console")(errno.into()))?;
+    }
     let ttys = (1..=plan.tty_max).map(|number| terminal(&format!("tty{number}")));
     Ok(Terminals {
         console,

@@ -7,7 +7,7 @@ use nix::sched::CloneFlags;
 
 use crate::state::Runtime;
 
-/// Whose the namespaces are that may be others'; user, mount and pid namespaces never are.
+/// Whose the namespaces are that may be others'; the mount namespace never is.
 #[derive(Clone, Debug)]
 pub struct NamespacesPlan {
     /// Those that stay what they are where the container is started.

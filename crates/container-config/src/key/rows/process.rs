@@ -162,7 +162,7 @@ pub(super) static ROWS: &[Key] = &[
             Ok(())
         },
     )
-    .shown_by("keys::namespaces::what_is_shared_is_another_containers"),
+    .shown_by("keys::sharing::what_is_shared_is_another_containers"),
     scalar!(
         "lxc.time.offset.boot",
         "an offset of the time since boot",
