@@ -49,6 +49,8 @@ fn run(cli: Cli) -> Result<u8> {
         Verb::Attach(options) => inside::attach_verb(&place()?, options),
         Verb::Freeze(options) => lives::freeze_verb(&place()?, &options.names),
         Verb::Unfreeze(options) => lives::unfreeze_verb(&place()?, &options.names),
+        Verb::Events(options) => look::events_verb(&place()?, options),
+        Verb::Logs(options) => look::logs_verb(&place()?, options),
         Verb::Publish(options) => ports::publish(&place()?, options),
         Verb::Unpublish(options) => ports::unpublish(&place()?, options),
         Verb::Wait(options) => lives::wait_verb(&place()?, options),

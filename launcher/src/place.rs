@@ -123,6 +123,15 @@ impl Place {
             .unwrap_or_else(|| self.container_dir(name).join(".berth"))
     }
 
+    /// The directories in which those of all containers are; the first is where new ones are made.
+    pub fn runtime_parents(&self) -> Vec<PathBuf> {
+        let roots = self.runtime_roots();
+        roots
+            .iter()
+            .map(|root| root.join(self.runtime_key()))
+            .collect()
+    }
+
     fn runtime_roots(&self) -> Vec<PathBuf> {
         if self.owner.uid.is_root() {
             return vec![Path::new(path::RUN_DIR).join("root")];

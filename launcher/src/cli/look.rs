@@ -11,6 +11,32 @@ pub struct Json {
     pub json: bool,
 }
 
+/// Arguments of events.
+#[derive(Debug, Args)]
+pub struct Events {
+    /// Containers to follow (default: all, new ones too)
+    pub names: Vec<ContainerName>,
+    /// Print a line of JSON for each, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of logs.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Name of the container
+    pub name: ContainerName,
+    /// Go on with what comes, until the container stops
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Begin with so many of the last lines only
+    #[arg(short = 'l', long, value_name = "N")]
+    pub lines: Option<usize>,
+    /// Show what its monitor wrote down instead: starts, ends, what failed
+    #[arg(short, long)]
+    pub monitor: bool,
+}
+
 /// Arguments of info.
 #[derive(Debug, Args)]
 pub struct Info {

@@ -84,6 +84,10 @@ pub enum Verb {
     Unfreeze(Names),
     /// Wait until a container is in a state
     Wait(Wait),
+    /// Tell what happens to your containers, as it happens
+    Events(Events),
+    /// Show what a container's console printed, or what its monitor wrote down
+    Logs(Logs),
     /// Let ports of the host lead into a container, now and at each start
     Publish(PublishPorts),
     /// Take that back

@@ -3,7 +3,7 @@
 //! A connection carries one request. `Stop` and `Kill` are answered by `Ended` when the container
 //! and its remains are gone, `Reboot`, `Freeze`, `Thaw` and `Ports` by `Asked`; `Exec` by `Started`, then `Exited`; `Console` by `Seated`, and the
 //! terminal is the client's until either end closes; `ConsoleLog` and `ClearConsoleLog` by
-//! `ConsoleLog`.
+//! `ConsoleLog`, `Follow` by `Following`.
 
 use std::os::fd::OwnedFd;
 
@@ -83,6 +83,8 @@ pub enum Request {
     Console(Option<u32>),
     /// What the console printed last.
     ConsoleLog,
+    /// The same, and what it prints from now on.
+    Follow,
     /// Forgets that, and begins a new log file.
     ClearConsoleLog,
 }
@@ -102,6 +104,8 @@ pub enum Answer {
     Seated(u32, Vec<OwnedFd>),
     /// A file with what the console printed last; `None` if the monitor does not keep it.
     ConsoleLog(Option<OwnedFd>),
+    /// A file with what the console printed last, if that is kept, and a pipe with what follows.
+    Following(Vec<OwnedFd>),
     /// It did not work: exit code and reason.
     Refused(u8, String),
 }
@@ -117,6 +121,7 @@ const REBOOT: u8 = 8;
 const FREEZE: u8 = 9;
 const THAW: u8 = 10;
 const PORTS: u8 = 11;
+const FOLLOW: u8 = 12;
 const ENDED: u8 = 16;
 const STARTED: u8 = 17;
 const EXITED: u8 = 18;
@@ -124,6 +129,7 @@ const REFUSED: u8 = 19;
 const SEATED: u8 = 20;
 const KEPT_LOG: u8 = 21;
 const ASKED: u8 = 22;
+const FOLLOWING: u8 = 23;
 
 impl Request {
     /// The frame; descriptors go beside it.
@@ -141,6 +147,7 @@ impl Request {
                 Frame::new(CONSOLE, number.collect())
             }
             Self::ConsoleLog => Frame::new(CONSOLE_LOG, Vec::new()),
+            Self::Follow => Frame::new(FOLLOW, Vec::new()),
             Self::ClearConsoleLog => Frame::new(CLEAR_CONSOLE_LOG, Vec::new()),
             Self::Exec(request, _) => {
                 let count = (request.argv.len() as u32).to_le_bytes().to_vec();
@@ -171,6 +178,7 @@ impl Request {
                 Some(number) => Some(u32::from_le_bytes(number.as_slice().try_into().ok()?)),
             })),
             CONSOLE_LOG => Some(Self::ConsoleLog),
+            FOLLOW => Some(Self::Follow),
             CLEAR_CONSOLE_LOG => Some(Self::ClearConsoleLog),
             EXEC => {
                 let mut fields = frame.fields.into_iter();
@@ -211,6 +219,7 @@ impl Answer {
             Self::Started(_) => Frame::new(STARTED, Vec::new()),
             Self::Seated(number, _) => Frame::new(SEATED, vec![number.to_le_bytes().to_vec()]),
             Self::ConsoleLog(_) => Frame::new(KEPT_LOG, Vec::new()),
+            Self::Following(_) => Frame::new(FOLLOWING, Vec::new()),
             Self::Exited(code) => Frame::new(EXITED, vec![vec![*code]]),
             Self::Refused(code, why) => {
                 Frame::new(REFUSED, vec![vec![*code], why.as_bytes().to_vec()])
@@ -236,6 +245,7 @@ impl Answer {
                 Some(Self::Seated(u32::from_le_bytes(number), fds))
             }
             KEPT_LOG => Some(Self::ConsoleLog(fds.into_iter().next())),
+            FOLLOWING => Some(Self::Following(fds)),
             EXITED => Some(Self::Exited(code()?)),
             REFUSED => {
                 let why = String::from_utf8_lossy(frame.fields.get(1)?).into_owned();

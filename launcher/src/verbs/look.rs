@@ -1,14 +1,14 @@
 //! `berth ls`, `info`
 
 use berth::cli;
-use berth::commands::{info, list};
+use berth::commands::{events, info, list, logs};
 use berth::error::Result;
 use berth::place::Place;
 use berth::state::State;
 use berth::time;
 use berth_common::exit;
 
-use super::print::{dash, json, print_table, tell};
+use super::print::{dash, json, json_line, out, print_table, tell};
 
 pub fn list_verb(place: &Place, as_json: bool) -> Result<u8> {
     let lines = list::list(place)?;
@@ -158,4 +158,35 @@ pub fn info_verb(place: &Place, options: &cli::Info) -> Result<u8> {
         tell(&format!("berth: {problem}"));
     }
     Ok(exit::OK)
+}
+
+pub fn events_verb(place: &Place, options: &cli::Events) -> Result<u8> {
+    let mut events = events::Events::new(place, options.names.clone())?;
+    while let Some(happened) = events.wait()? {
+        for event in happened {
+            if options.json {
+                json_line(&event)?;
+                continue;
+            }
+            let how = event
+                .exit
+                .as_ref()
+                .map_or_else(String::new, |exit| format!(" ({exit})"));
+            out(&format!(
+                "{}  {}  {}{how}",
+                event.time, event.container, event.event
+            ))?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+pub fn logs_verb(place: &Place, options: &cli::Logs) -> Result<u8> {
+    let wanted = logs::Options {
+        follow: options.follow,
+        lines: options.lines,
+        monitor: options.monitor,
+    };
+    let told = |sentence: &str| tell(&format!("berth: {sentence}"));
+    logs::logs(place, &options.name, wanted, told)
 }

@@ -31,6 +31,13 @@ pub fn json(value: &impl serde::Serialize) -> Result<()> {
     out_raw(&text)
 }
 
+/// A value on one line.
+pub fn json_line(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string(value)
+        .map_err(|error| Error::other(format!("cannot write JSON: {error}")))?;
+    out_raw(&text)
+}
+
 pub fn dash() -> String {
     "-".to_owned()
 }

@@ -3,6 +3,7 @@
 //! These tests run on private hosts in namespaces, which takes root.
 
 mod beside;
+mod follow;
 mod frozen;
 mod ports;
 mod ports_hostile;

@@ -1,6 +1,7 @@
 //! The ends of a container's terminals that are its monitor's: what is printed there is always
 //! read, so that no writer inside ever waits, and goes wherever somebody wants it.
 
+mod followers;
 mod front;
 mod log_file;
 mod peer;
@@ -13,6 +14,7 @@ use berth_session_protocol::Connection;
 
 use crate::error::{Error, Plain, Result};
 use crate::start::plan::ConsolePlan;
+use followers::Followers;
 pub use front::{Front, FrontSeat, Wish, pair as front_pair};
 use log_file::LogFile;
 use peer::{Peer, patient_pipe};
@@ -32,6 +34,7 @@ pub struct Terminals {
     peer: Option<Peer>,
     /// Who waits in the foreground.
     front: Option<Front>,
+    followers: Followers,
 }
 
 struct Terminal {
@@ -60,6 +63,8 @@ pub enum Source {
     Peer,
     /// Who waits in the foreground said something, or is gone.
     Front,
+    /// Who followed the console reads no more.
+    Follower(usize),
 }
 
 /// What a viewer gets.
@@ -151,7 +156,13 @@ impl Terminals {
             .front
             .as_ref()
             .map(|front| (Source::Front, front.source()));
-        outputs.chain(viewers).chain(peer).chain(front)
+        let followers = self.followers.descriptors().enumerate();
+        let followers = followers.map(|(index, fd)| (Source::Follower(index), fd));
+        outputs
+            .chain(viewers)
+            .chain(peer)
+            .chain(front)
+            .chain(followers)
     }
 
     /// Deals with what happened; what who waits in the foreground wants of the container.
@@ -166,6 +177,7 @@ impl Terminals {
                     terminal.viewer = None;
                 }
             }
+            Source::Follower(index) => self.followers.remove(index),
             Source::Peer => {
                 let console = self.list.first().filter(|_| self.has_console);
                 if let (Some(peer), Some(console)) = (&self.peer, console)
@@ -209,6 +221,7 @@ impl Terminals {
             if let Some(front) = &self.front {
                 front.show(output);
             }
+            self.followers.push(output);
         }
         true
     }
@@ -274,6 +287,14 @@ impl Terminals {
     /// The console's last output as a file in memory; `None` if it is not kept.
     pub fn copy_of_ring(&self) -> std::io::Result<Option<OwnedFd>> {
         self.ring.as_ref().map(Ring::copy).transpose()
+    }
+
+    /// What the console printed last, if that is kept, and the end of a pipe with what it prints
+    /// from now on.
+    pub fn follow(&mut self) -> std::io::Result<Vec<OwnedFd>> {
+        let kept = self.copy_of_ring()?;
+        let stream = self.followers.add()?;
+        Ok(kept.into_iter().chain([stream]).collect())
     }
 
     /// Forgets the console's last output, and begins a new log file.

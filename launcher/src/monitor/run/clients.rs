@@ -104,6 +104,7 @@ impl Run<'_> {
                 }
             }
             Request::Console(wanted) => self.seat(wanted, connection),
+            Request::Follow => self.follow(&connection),
             Request::ConsoleLog => self.send_console_log(&connection),
             Request::ClearConsoleLog => {
                 let answer = match self.terminals.clear_log() {
@@ -130,6 +131,19 @@ impl Run<'_> {
                 // One who is gone is noticed at the next turn.
                 let _ = client.send(&answer.frame(), &[seat.master, seat.output.as_fd()]);
             }
+        }
+    }
+
+    fn follow(&mut self, connection: &Connection) {
+        match self.terminals.follow() {
+            Ok(ends) => {
+                let fds: Vec<BorrowedFd<'_>> = ends.iter().map(AsFd::as_fd).collect();
+                let _ = connection.send(&Answer::Following(Vec::new()).frame(), &fds);
+            }
+            Err(error) => refuse(
+                connection,
+                &format!("the console cannot be followed: {}", Plain(&error)),
+            ),
         }
     }
 
