@@ -36,6 +36,8 @@ pub enum Error {
     },
     /// The container runs already.
     AlreadyRunning(ContainerName),
+    /// The container runs under LXC.
+    UnderLxc(ContainerName),
     /// The container does not run.
     NotRunning {
         /// Its name.
@@ -107,6 +109,11 @@ impl fmt::Display for Error {
                     None => write!(f, " (`berth ls` shows yours)"),
                 }
             }
+            Self::UnderLxc(name) => write!(
+                f,
+                "container “{name}” runs under LXC (berth stop {name} ends it there, too; lxc-attach \
+                 -n {name} goes into it)"
+            ),
             Self::AlreadyRunning(name) => write!(f, "container “{name}” runs already"),
             Self::NotRunning { name, state } => {
                 write!(f, "container “{name}” does not run, it is {state}")?;

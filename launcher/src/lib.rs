@@ -20,6 +20,7 @@ pub mod exec;
 pub mod front;
 pub mod grant;
 pub mod hook;
+pub mod lxc;
 pub mod mapped;
 pub mod monitor;
 pub mod nic;

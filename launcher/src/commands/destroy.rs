@@ -5,6 +5,7 @@ use berth_common::ContainerName;
 use super::{VERB_PATIENCE, recover, stop};
 use crate::destroy::{Destroyed, destroy_with};
 use crate::error::{Error, Result};
+use crate::lxc;
 use crate::place::Place;
 use crate::state::{Runtime, State, VerbLock};
 
@@ -56,6 +57,13 @@ fn remove(
             Ok(_) | Err(Error::NotRunning { .. }) => {}
             Err(error) => return Err(error),
         }
+    }
+    match lxc::find(place, name)? {
+        Some(running) if may.stop => {
+            lxc::stop(place, name, running, Some(stop::grace(place, name, None)))?;
+        }
+        Some(_) if runtime.monitor_pid()?.is_none() => return Err(Error::UnderLxc(name.clone())),
+        _ => {}
     }
     let (owner, lxcpath) = (&place.owner, &place.lxcpath);
     destroy_with(owner, lxcpath, name, may.snapshots, || {

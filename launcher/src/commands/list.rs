@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{load_config, load_settings};
 use crate::error::Result;
+use crate::lxc::{self, Sockets};
 use crate::place::Place;
 use crate::state::{Record, Runtime, State};
 
@@ -33,6 +34,8 @@ pub struct Line {
     pub ipv6: Vec<Ipv6Addr>,
     /// Ports of the host that lead to it, as `berth publish` takes them.
     pub ports: Vec<String>,
+    /// Whether it runs under LXC and not under Berth.
+    pub lxc: bool,
     /// Whether it starts at boot.
     pub autostart: bool,
     /// What is wrong with its configuration or its runtime files, if anything.
@@ -43,13 +46,19 @@ pub struct Line {
 /// All containers of a place, by name.
 pub fn list(place: &Place) -> Result<Vec<Line>> {
     let names = place.names()?;
-    Ok(names.iter().map(|name| line(place, name)).collect())
+    let sockets = Sockets::read();
+    let one = |name| line_among(&sockets, place, name);
+    Ok(names.iter().map(one).collect())
 }
 
 /// One container. What cannot be found out about it is its problem, and not that of the others.
 pub fn line(place: &Place, name: &ContainerName) -> Line {
+    line_among(&Sockets::read(), place, name)
+}
+
+fn line_among(sockets: &Sockets, place: &Place, name: &ContainerName) -> Line {
     let mut problems = Vec::new();
-    let (state, record) = Runtime::new(place.runtime_dir(name))
+    let (mut state, record) = Runtime::new(place.runtime_dir(name))
         .state()
         .unwrap_or_else(|error| {
             problems.push(error.to_string());
@@ -73,12 +82,25 @@ pub fn line(place: &Place, name: &ContainerName) -> Line {
             Vec::new()
         }
     };
-    let pid = init_of(state, record.as_ref());
+    let mut pid = init_of(state, record.as_ref());
+    let mut lxc = false;
+    if state == State::Stopped {
+        match lxc::find_among(sockets, place, name) {
+            Ok(Some(running)) => {
+                lxc = true;
+                state = running.state;
+                pid = Some(running.init);
+            }
+            Ok(None) => {}
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
     Line {
         name: name.to_string(),
         state,
-        ready: state.has_init() && record.as_ref().is_some_and(|record| record.ready),
+        ready: state.has_init() && (lxc || record.as_ref().is_some_and(|record| record.ready)),
         pid,
+        lxc,
         ipv4: pid.map(ipv4_of).unwrap_or_default(),
         ipv6: pid.map(ipv6_of).unwrap_or_default(),
         ports,

@@ -15,6 +15,7 @@ use super::{VERB_PATIENCE, recover, settings, stop};
 use crate::berthd::{self, with_launch_socket};
 use crate::destroy::leftovers;
 use crate::error::{Error, Result};
+use crate::lxc;
 use crate::monitor::{self, FrontSeat};
 use crate::place::Place;
 use crate::start::apparmor::Generated;
@@ -102,7 +103,10 @@ pub fn start(place: &Place, name: &ContainerName, options: &Options) -> Result<S
     warnings.extend(plan.confinement.filter.notes.iter().cloned());
     warnings.append(&mut plan.warnings);
     match runtime.state()? {
-        (State::Stopped, _) => stop::wait_for_monitor(&runtime)?,
+        (State::Stopped, _) => {
+            stop::wait_for_monitor(&runtime)?;
+            lxc::refuse_running(place, name)?;
+        }
         (State::Aborted, Some(record)) => recover::recover(&runtime, &record, &lock)?,
         _ => return Err(Error::AlreadyRunning(name.clone())),
     }

@@ -8,6 +8,7 @@ use berth_session_protocol::{Connection, Frame};
 use super::{VERB_PATIENCE, load_settings, recover};
 use crate::error::{Error, Result};
 use crate::hook::LIMIT_AT_END;
+use crate::lxc;
 use crate::monitor::protocol::{Answer, Request};
 use crate::place::Place;
 use crate::state::{Runtime, State, VerbLock};
@@ -42,7 +43,13 @@ pub fn stop(place: &Place, name: &ContainerName, grace: Option<Duration>) -> Res
     let runtime = Runtime::new(place.runtime_dir(name));
     let (state, _) = runtime.state()?;
     if state == State::Stopped {
-        return Err(not_running(name, state));
+        return match lxc::find(place, name)? {
+            None => Err(not_running(name, state)),
+            Some(running) => Ok(match lxc::stop(place, name, running, grace)? {
+                true => Stopped::InOrder,
+                false => Stopped::Killed,
+            }),
+        };
     }
     // Killing does not wait for another command that asked politely and has patience.
     let killed = grace == Some(Duration::ZERO)

@@ -74,6 +74,9 @@ pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> 
             "container “{name}” is frozen, and a command in it would be too (berth unfreeze {name})"
         ))));
     }
+    if state == State::Stopped {
+        crate::lxc::refuse_running(place, name).map_err(failed)?;
+    }
     if state != State::Running {
         return Err(failed(Error::NotRunning {
             name: name.clone(),

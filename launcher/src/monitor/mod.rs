@@ -8,6 +8,7 @@ mod forward;
 mod hooks;
 mod inside;
 pub mod log;
+mod lxc;
 pub mod protocol;
 pub(crate) mod ready;
 mod restart;
@@ -32,6 +33,7 @@ use crate::start::plan::StartPlan;
 use crate::state::Runtime;
 use console::Front;
 pub use console::{FrontSeat, front_pair};
+pub use run::halt_signal_of;
 
 /// Why ports of such a container cannot be published.
 pub(crate) const HOST_NETWORK: &str = "the container is in the host's network, so its ports are the host's already; remove the \
@@ -214,7 +216,11 @@ fn monitor(
         }
         Err(error) => return failed(error),
     };
-    let mut run = run::Run::new(plan, runtime, cgroup, listener.as_fd(), ports, front);
+    let desk = match lxc::Desk::open(plan) {
+        Ok(desk) => desk,
+        Err(error) => return failed(error),
+    };
+    let mut run = run::Run::new(plan, runtime, cgroup, listener.as_fd(), ports, front, desk);
     if let Err(error) = run.start(Some(starter.as_fd())) {
         drop(run.finish());
         // The starter removes the cgroup, unless it was killed.
@@ -231,7 +237,7 @@ fn monitor(
     run.serve();
     let waiting = run.finish();
     run::leave_janitor(plan, runtime, cgroup, plan.ephemeral);
-    waiting.tell();
+    waiting.tell(plan);
     drop(lock);
     0
 }

@@ -24,7 +24,7 @@ pub fn list_verb(place: &Place, as_json: bool) -> Result<u8> {
         let or_dash = |text: String| if text.is_empty() { dash() } else { text };
         [
             line.name.clone(),
-            line.state.word().to_owned(),
+            shown_state(line),
             line.pid.map_or_else(dash, |pid| pid.to_string()),
             or_dash(shown_addresses(&line.ipv4).join(", ")),
             or_dash(shown_addresses(&line.ports).join(", ")),
@@ -54,6 +54,13 @@ pub fn list_verb(place: &Place, as_json: bool) -> Result<u8> {
     Ok(exit::OK)
 }
 
+fn shown_state(line: &list::Line) -> String {
+    match line.lxc {
+        true => format!("{} (lxc)", line.state.word()),
+        false => line.state.word().to_owned(),
+    }
+}
+
 /// At most so many of a container's addresses are shown: it may give itself thousands.
 pub const SHOWN_ADDRESSES: usize = 8;
 
@@ -78,7 +85,7 @@ pub fn info_verb(place: &Place, options: &cli::Info) -> Result<u8> {
     let mut rows: Vec<[String; 2]> = Vec::new();
     let mut row = |label: &str, value: String| rows.push([format!("{label}:"), value]);
     row("Name", info.line.name.clone());
-    let state = info.line.state.word().to_owned();
+    let state = shown_state(&info.line);
     row(
         "State",
         match info.line.state == State::Running && !info.line.ready {

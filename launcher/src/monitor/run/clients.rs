@@ -28,29 +28,12 @@ impl Run<'_> {
         };
         let connection = Connection::new(socket);
         let busy = self.clients.len() + self.sessions.len() + self.waiting.len() >= MAX_CLIENTS;
-        if !busy && self.is_trusted(&connection) && connection.set_nonblocking(true).is_ok() {
+        if !busy && is_trusted(connection.as_fd()) && connection.set_nonblocking(true).is_ok() {
             self.clients.push(Client {
                 connection,
                 readable: false,
             });
         }
-    }
-
-    /// The socket's mode keeps other users out. Whoever has our uid in another user namespace was
-    /// put into a sandbox there, and must not leave it through us; real root may do everything.
-    fn is_trusted(&self, connection: &Connection) -> bool {
-        let Ok(peer) = connection.peer() else {
-            return false;
-        };
-        if peer.uid.is_root() {
-            return true;
-        }
-        let ours = sock::own_user_namespace();
-        peer.uid == berth_kernel::cred::effective_uid()
-            && matches!(
-                (connection.peer_user_namespace(), ours),
-                (Ok(theirs), Ok(ours)) if theirs == ours
-            )
     }
 
     pub(super) fn serve_clients(&mut self) {
@@ -190,4 +173,20 @@ impl Run<'_> {
 pub(super) fn refuse(connection: &Connection, why: &str) {
     let answer = Answer::Refused(berth_common::exit::RUN_FAILED, why.to_owned());
     let _ = connection.send(&answer.frame(), &[]);
+}
+
+/// A socket's mode may keep other users out. Whoever has our uid in another user namespace was put
+/// into a sandbox there, and must not leave it through us; real root may do everything.
+pub fn is_trusted(socket: BorrowedFd<'_>) -> bool {
+    let Ok(peer) = sock::peer_credentials(socket) else {
+        return false;
+    };
+    if peer.uid.is_root() {
+        return true;
+    }
+    peer.uid == berth_kernel::cred::effective_uid()
+        && matches!(
+            (sock::peer_user_namespace(socket), sock::own_user_namespace()),
+            (Ok(theirs), Ok(ours)) if theirs == ours
+        )
 }

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 
 use super::super::console::Front;
 use super::super::protocol::Answer;
-use super::super::{hooks, log};
+use super::super::{hooks, log, lxc};
 use super::Run;
 use crate::error::Result;
 use crate::place::Place;
@@ -160,6 +160,7 @@ impl Run<'_> {
             connections: self.waiting,
             front: self.terminals.take_front(),
             last: self.last,
+            lxc: self.lxc,
         }
     }
 }
@@ -169,11 +170,13 @@ pub struct Waiting {
     connections: Vec<Connection>,
     front: Option<Front>,
     last: Option<Exit>,
+    lxc: lxc::Desk,
 }
 
 impl Waiting {
     /// Says to everybody that the container has ended.
-    pub fn tell(self) {
+    pub fn tell(self, plan: &StartPlan) {
+        self.lxc.end(plan);
         for connection in self.connections {
             let _ = connection.send(&Answer::Ended.frame(), &[]);
         }
@@ -231,7 +234,7 @@ fn destroy_container(plan: &StartPlan) -> Result<()> {
 }
 
 /// systemd blocks SIGRTMIN+3, which halts it; every other init gets SIGPWR.
-fn halt_signal_of(init: i32) -> i32 {
+pub fn halt_signal_of(init: i32) -> i32 {
     let halt = nix::libc::SIGRTMIN() + 3;
     let blocked = std::fs::read_to_string(format!("/proc/{init}/status"))
         .ok()

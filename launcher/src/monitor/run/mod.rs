@@ -21,7 +21,7 @@ use nix::sys::signal::Signal;
 use super::console::{self, Terminals};
 use super::ready::{NotifySocket, Readiness};
 use super::session::{Client, Session};
-use super::{hooks, log, strays};
+use super::{hooks, log, lxc, strays};
 use crate::ports::Listening;
 use crate::start::cgroup::ContainerCgroup;
 use crate::start::joined::Joined;
@@ -31,7 +31,8 @@ use crate::state::{Record, Runtime, State};
 
 use ports::Ports;
 
-pub use end::leave_janitor;
+pub use clients::is_trusted;
+pub use end::{halt_signal_of, leave_janitor};
 
 /// What the monitor looks after.
 pub struct Run<'a> {
@@ -50,6 +51,8 @@ pub struct Run<'a> {
     /// Its namespaces, for hooks after its end.
     namespaces: hooks::Kept,
     terminals: Terminals,
+    /// Where LXC's tools ask.
+    lxc: lxc::Desk,
     /// How init last ended.
     last: Option<Exit>,
     /// Whether there may be children that nobody knows of.
@@ -80,6 +83,7 @@ pub struct Run<'a> {
 enum Source {
     Init,
     Listener,
+    Lxc(lxc::Source),
     Signals,
     Cgroup,
     Readiness,
@@ -98,6 +102,7 @@ impl<'a> Run<'a> {
         listener: BorrowedFd<'a>,
         ports: Vec<Listening>,
         front: Option<console::Front>,
+        lxc: lxc::Desk,
     ) -> Self {
         let mut record = Record::new(State::Starting);
         record.cgroup = cgroup.map(ContainerCgroup::path);
@@ -117,6 +122,7 @@ impl<'a> Run<'a> {
             namespaces: Vec::new(),
             terminals: Terminals::before(front),
             last: None,
+            lxc,
             strays: false,
             server: None,
             clients: Vec::new(),
@@ -176,10 +182,12 @@ impl<'a> Run<'a> {
             self.end_by_force();
         }
         let mut gone_waiting = Vec::new();
+        let mut of_lxc = Vec::new();
         for source in happened {
             match source {
                 Source::Init | Source::Readiness | Source::Forwarder => {}
                 Source::Listener => self.accept(),
+                Source::Lxc(source) => of_lxc.push(source),
                 Source::Signals => {
                     while signals.take()?.is_some() {
                         self.stop();
@@ -200,6 +208,15 @@ impl<'a> Run<'a> {
                         self.sessions[index].end();
                     }
                 }
+            }
+        }
+        for source in of_lxc.into_iter().rev() {
+            let facts = lxc::Facts {
+                state: self.record.state,
+                init: self.record.init.unwrap_or_default(),
+            };
+            if self.lxc.serve(source, facts) {
+                self.kill();
             }
         }
         for index in gone_waiting.into_iter().rev() {
@@ -241,6 +258,9 @@ impl<'a> Run<'a> {
             watch(Source::Init, init.pidfd.as_fd());
         }
         watch(Source::Listener, self.listener);
+        for (source, fd) in self.lxc.sources() {
+            watch(Source::Lxc(source), fd);
+        }
         watch(Source::Signals, signals.as_fd());
         for (source, fd) in self.terminals.sources() {
             watch(Source::Terminal(source), fd);
