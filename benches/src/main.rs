@@ -7,6 +7,7 @@ mod idle;
 mod many;
 mod oci;
 mod plot;
+mod ports;
 mod report;
 mod sample;
 mod start;
@@ -35,6 +36,25 @@ enum What {
     Start(Options),
     /// What the last of many running containers takes, and how much memory their monitors have.
     Many(Many),
+    /// What goes through a published port, beside the container's own address.
+    Ports(Ports),
+}
+
+/// How much to send.
+#[derive(clap::Args, Clone, Debug)]
+struct Ports {
+    /// Samples of each.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    samples: u32,
+    /// How much a sample of bytes sends, in MiB.
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    mib: u32,
+    /// How many connections a sample of those makes.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    connections: u32,
+    /// The directory of the programs `berth` and `berth-usernic`.
+    #[arg(long)]
+    bin_dir: Option<PathBuf>,
 }
 
 /// How many to measure.
@@ -96,6 +116,7 @@ fn main() -> ExitCode {
     let measured = match Cli::parse().what {
         What::Start(options) => start::run(&options),
         What::Many(options) => many::run(&options),
+        What::Ports(options) => ports::run(&options),
     };
     match measured {
         Ok(()) => ExitCode::SUCCESS,

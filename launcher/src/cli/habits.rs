@@ -5,9 +5,23 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 /// Verbs whose first word is a container's name, and that have no `-n` of their own.
-const NAMED: [&str; 12] = [
-    "attach", "console", "destroy", "disable", "enable", "exec", "freeze", "info", "restart",
-    "start", "stop", "unfreeze",
+const NAMED: [&str; 16] = [
+    "attach",
+    "console",
+    "destroy",
+    "disable",
+    "enable",
+    "exec",
+    "freeze",
+    "info",
+    "restart",
+    "start",
+    "stop",
+    "unfreeze",
+    "logs",
+    "publish",
+    "unpublish",
+    "wait",
 ];
 
 /// A command line in which the name stands where the verb expects it: `stop -n web` for

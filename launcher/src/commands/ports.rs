@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use berth_common::ContainerName;
 use berth_container_config::berth_toml::{self, EditError, Publish};
@@ -17,6 +18,9 @@ use crate::monitor::protocol::{Answer, Request};
 use crate::place::Place;
 use crate::ports;
 use crate::state::Runtime;
+
+/// How long a port that was taken back is waited for.
+const FREE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Lets ports of the host lead into a container: at once if it runs, and at each start. All of
 /// them, or none.
@@ -62,7 +66,17 @@ pub fn unpublish(
         }
         Ok(text)
     })?;
+    wait_until_free(&gone);
     Ok(gone)
+}
+
+/// The forwarder gives a socket up a moment after its monitor. Whoever publishes the port again
+/// at once should have it; if it stays taken, it is somebody else who was faster.
+fn wait_until_free(gone: &[Publish]) {
+    let limit = Instant::now() + FREE_WITHIN;
+    while ports::bind_all(gone).is_err() && Instant::now() < limit {
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 fn refused(name: &ContainerName, what: &str, error: &EditError) -> Error {

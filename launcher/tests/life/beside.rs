@@ -52,3 +52,25 @@ fn the_time_to_stop_is_that_of_berth_toml_unless_one_is_given() {
         fs::remove_file(web.dir().join("berth.toml")).unwrap();
     });
 }
+
+#[test]
+fn a_copy_has_the_berth_toml_too() {
+    on_host(|host| {
+        let web = Container::create(host, Owner::User, "web");
+        web.ok(&["publish", "web", "127.0.0.1:8080:80"]);
+        web.ok(&["copy", "web", "twin"]);
+        let twin = Container {
+            host,
+            owner: Owner::User,
+            name: "twin",
+        };
+        assert_eq!(twin.info("Published"), "127.0.0.1:8080:80");
+        // Two cannot have one port.
+        web.start();
+        twin.start_is_refused("in use by container “web”");
+        twin.ok(&["unpublish", "twin", "--all"]);
+        twin.start();
+        twin.destroy();
+        web.destroy();
+    });
+}
