@@ -253,6 +253,17 @@ pub fn copy_content(
     Ok(unistd::ftruncate(to, size)?)
 }
 
+/// Where the next content of a file is that is no hole, in bytes; `at` itself where a file system
+/// tells nothing of holes, and the file's end where nothing but a hole follows.
+pub fn skip_hole(file: BorrowedFd<'_>, at: u64) -> io::Result<u64> {
+    let offset = i64::try_from(at).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    match unistd::lseek(file, offset, Whence::SeekData) {
+        Ok(data) => Ok(u64::try_from(data).unwrap_or(at)),
+        Err(Errno::ENXIO) => Ok(at.max(Attributes::of(file)?.size)),
+        Err(_) => Ok(at),
+    }
+}
+
 fn copy_range(
     from: BorrowedFd<'_>,
     to: BorrowedFd<'_>,

@@ -3,6 +3,8 @@
 use berth_common::ContainerName;
 use clap::{Args, Subcommand};
 
+use crate::transfer::{End, Ownership};
+
 /// Arguments of copy.
 #[derive(Debug, Args)]
 pub struct Copy {
@@ -98,4 +100,18 @@ pub struct Rename {
     pub old: ContainerName,
     /// The name that it is to have
     pub new: ContainerName,
+}
+
+/// Arguments of cp.
+#[derive(Debug, Args)]
+pub struct Cp {
+    /// What is copied: NAME:/path in a container, or a path on the host
+    #[arg(value_name = "SOURCE")]
+    pub from: End,
+    /// Where to: into a directory that is there, or under a name that is not
+    #[arg(value_name = "TARGET")]
+    pub to: End,
+    /// Whose the files in the container become, by its own ids (default: its root's)
+    #[arg(short, long, value_name = "UID[:GID]")]
+    pub owner: Option<Ownership>,
 }

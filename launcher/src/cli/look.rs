@@ -37,6 +37,17 @@ pub struct Logs {
     pub monitor: bool,
 }
 
+/// Arguments of ls.
+#[derive(Debug, Args)]
+pub struct Ls {
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+    /// Show what they take on the disk instead, each and all together; this looks at every file
+    #[arg(short, long)]
+    pub disk: bool,
+}
+
 /// Arguments of info.
 #[derive(Debug, Args)]
 pub struct Info {

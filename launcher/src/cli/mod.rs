@@ -100,7 +100,7 @@ pub enum Verb {
     Console(Console),
     /// List your containers and what they are doing
     #[command(visible_alias = "list")]
-    Ls(Json),
+    Ls(Ls),
     /// Show everything about one container
     Info(Info),
     /// Make a container from another one: all its files, or an overlay upon them
@@ -110,6 +110,8 @@ pub enum Verb {
     Snapshot(Snapshot),
     /// Give a container another name
     Rename(Rename),
+    /// Copy files into a container or out of it
+    Cp(Cp),
     /// Remove a container and all its files
     Destroy(Destroy),
     /// Start a container at boot from now on

@@ -1,24 +1,25 @@
 //! Making a copy in a directory of its own, as root of the container's ids.
 
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use berth_common::{ContainerName, Gid, Uid};
 use berth_container_config::value::HookKind;
 use berth_kernel::file_copy::{self, Attributes};
 use berth_kernel::fs::{self as kernel_fs, OpenFlags, Resolve};
-use berth_kernel::mount::{Attributes as MountAttributes, DetachedMount, Propagation};
+use berth_kernel::mount::{DetachedMount, Propagation};
 use berth_kernel::process;
 use nix::sched::CloneFlags;
 
 use super::config;
+use super::layers::overlay_of;
 use super::measure::{Measure, Usage};
 use super::plan::{CHANGES, OVERLAY, Plan, ROOTFS, Root, WORK};
 use super::relations;
 use super::tree::{copy_tree, give};
 use crate::destroy::leftovers::Site;
-use crate::error::{Error, Plain, Result};
+use crate::error::{Error, Result};
 use crate::hook::{Hooks, Paths, Told};
 use crate::mapped;
 use crate::progress::Progress;
@@ -30,9 +31,6 @@ const DIR_MODE: u32 = 0o755;
 const HOST_NAME_FILE: &str = "etc/hostname";
 /// So much stays free of a disk at least, in bytes: directories are larger elsewhere.
 const SPARE: u64 = 1 << 20;
-
-/// The longest value of an option that fsconfig(2) takes, in bytes.
-const MAX_OPTION: usize = 255;
 
 /// What a copy is to be.
 pub struct Build<'a> {
@@ -165,7 +163,7 @@ fn parts(build: &Build<'_>, dir: BorrowedFd<'_>) -> Result<Vec<Part>> {
         Root::InPlace { .. } => Ok(Vec::new()),
         Root::Directory(path) => from(path, make(dir, ROOTFS).map_err(failed)?),
         Root::Merged(layers) => {
-            let merged = merged(build.plan, layers, None)?;
+            let merged = overlay_of(!build.plan.idmap.is_empty(), layers, None)?;
             Ok(vec![Part {
                 from: opened(&merged)?,
                 shown: layers.first().cloned().unwrap_or_default(),
@@ -192,59 +190,6 @@ fn parts(build: &Build<'_>, dir: BorrowedFd<'_>) -> Result<Vec<Part>> {
             }
         }
     }
-}
-
-/// Lays directories over each other as a start does, so that the kernel tells what is to be seen.
-/// Without a place for changes it can only be read.
-fn merged(plan: &Plan, layers: &[PathBuf], changes: Option<&Path>) -> Result<DetachedMount> {
-    let mut held = Vec::new();
-    let mut hold = |path: &Path| -> Result<String> {
-        let fd = kernel_fs::open_dir(path).map_err(|error| Error::file("open", path, error))?;
-        let name = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        held.push(fd);
-        Ok(name)
-    };
-    let mut options: Vec<(&std::ffi::CStr, Option<String>)> = Vec::new();
-    let names: Vec<String> = layers
-        .iter()
-        .map(|path| hold(path))
-        .collect::<Result<_>>()?;
-    let joined = names.join(":");
-    if joined.len() <= MAX_OPTION {
-        options.push((c"lowerdir", Some(joined)));
-    } else {
-        // Linux 6.8.
-        options.extend(names.into_iter().map(|name| (c"lowerdir+", Some(name))));
-    }
-    if let Some(overlay) = changes {
-        options.push((c"upperdir", Some(hold(&overlay.join(CHANGES))?)));
-        options.push((c"workdir", Some(hold(&overlay.join(WORK))?)));
-    }
-    if !plan.idmap.is_empty() {
-        options.push((c"userxattr", None));
-    }
-    let values: Vec<Option<std::ffi::CString>> = options
-        .iter()
-        .map(|(_, value)| value.as_deref().map(std::ffi::CString::new).transpose())
-        .collect::<std::result::Result<_, _>>()
-        .map_err(|_| Error::other("a path has a zero byte"))?;
-    let options: Vec<(&std::ffi::CStr, Option<&std::ffi::CStr>)> = options
-        .iter()
-        .zip(&values)
-        .map(|((key, _), value)| (*key, value.as_deref()))
-        .collect();
-    DetachedMount::new(
-        c"overlay",
-        Some(c"overlay"),
-        &options,
-        MountAttributes::NONE,
-    )
-    .map_err(|error| {
-        Error::other(format!(
-            "cannot lay the directories of the overlay over each other: {}",
-            Plain(&error)
-        ))
-    })
 }
 
 fn opened(mount: &DetachedMount) -> Result<OwnedFd> {
@@ -359,7 +304,12 @@ fn change_root(build: &Build<'_>, site: &Site) -> Result<()> {
         _ => path.join(ROOTFS),
     };
     if let Root::Upon(lower) | Root::Changes { lower, .. } = &build.plan.root {
-        let mount = merged(build.plan, lower, Some(&path.join(OVERLAY)))?;
+        let mount = {
+            let own = path.join(OVERLAY);
+            let changes = (own.join(CHANGES), own.join(WORK));
+            let ids = !build.plan.idmap.is_empty();
+            overlay_of(ids, lower, Some((&changes.0, &changes.1)))?
+        };
         mount
             .attach_at(&root)
             .map_err(|error| Error::file("mount the overlay on", &root, error))?;

@@ -6,6 +6,7 @@
 mod build;
 pub mod config;
 mod freeze;
+mod layers;
 pub mod measure;
 pub mod plan;
 pub mod relations;
@@ -30,6 +31,7 @@ use crate::state::{Runtime, State, VerbLock};
 
 pub use build::{Build, build};
 pub use freeze::Frozen;
+pub use layers::overlay_of;
 pub use plan::{How, Plan};
 use relations::Member;
 

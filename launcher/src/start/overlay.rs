@@ -13,6 +13,9 @@ use super::plan::{RootSource, StartPlan};
 use crate::error::{Error, Result};
 use crate::mapped;
 
+/// The directory beside an overlay's upper one in which the kernel prepares changes (LXC's name).
+pub const WORK: &str = "olwork";
+
 /// Makes the upper and the work directory of an overlay where they are missing, and gives those
 /// of the owner's own to the container's root.
 pub fn prepare(plan: &StartPlan) -> Result<()> {

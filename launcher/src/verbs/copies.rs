@@ -1,10 +1,11 @@
-//! `berth copy`, `snapshot`, `rename`
+//! `berth copy`, `snapshot`, `rename`, `cp`, `ls --disk`
 
 use berth::cli::{self, Cli};
 use berth::copy::{self, CopyOptions, How, rename};
 use berth::error::{Error, Result};
 use berth::place::Place;
 use berth::snapshot;
+use berth::{disk, time, transfer};
 use berth_common::{ContainerName, exit};
 
 use super::lives;
@@ -120,5 +121,40 @@ fn list(place: &Place, options: &cli::SnapshotList) -> Result<u8> {
         ]);
     }
     print_table(&table)?;
+    Ok(exit::OK)
+}
+
+pub fn cp_verb(place: &Place, options: &cli::Cp) -> Result<u8> {
+    transfer::copy(place, &options.from, &options.to, options.owner)?;
+    Ok(exit::OK)
+}
+
+pub fn disk_verb(place: &Place, as_json: bool) -> Result<u8> {
+    let figures = disk::figures(place)?;
+    if as_json {
+        json(&figures)?;
+        return Ok(exit::OK);
+    }
+    let row = |name: &str, usage: &berth::copy::measure::Usage| {
+        [
+            name.to_owned(),
+            time::bytes(usage.bytes),
+            usage.files.to_string(),
+        ]
+    };
+    let mut table = vec![["NAME", "DISK", "FILES"].map(str::to_owned)];
+    table.extend(
+        figures
+            .containers
+            .iter()
+            .map(|figure| row(&figure.name, &figure.usage)),
+    );
+    table.push(row("all together", &figures.total));
+    print_table(&table)?;
+    for figure in &figures.containers {
+        if let Some(problem) = &figure.problem {
+            tell(&format!("berth: {}: {problem}", figure.name));
+        }
+    }
     Ok(exit::OK)
 }

@@ -6,6 +6,8 @@ mod lxc;
 mod overlay;
 mod rename;
 mod snapshot;
+mod sweep;
+mod transfer;
 mod tree;
 #[path = "../keys/world.rs"]
 #[allow(dead_code, reason = "other tests need the rest of it")]

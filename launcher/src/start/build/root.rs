@@ -9,12 +9,10 @@ use berth_kernel::cred;
 
 use super::super::host_mounts::open_user_namespace;
 use super::super::image::{self, FileSystem};
+use super::super::overlay::WORK;
 use super::super::plan::{FusePlan, IdmapFrom, ImagePlan, RootPlan, RootSource};
 use super::mount::{attributes, data, propagation, require_access_times};
 use crate::error::{Error, Plain, Result};
-
-/// The directory beside an overlay's upper one in which the kernel prepares changes (LXC's name).
-const WORK: &str = "olwork";
 
 /// The root file system, and where it is mounted until it becomes the root.
 pub(super) fn root(config: &Config, dir: &Path) -> Result<(RootPlan, PathBuf)> {
