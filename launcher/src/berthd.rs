@@ -9,7 +9,7 @@ use berth_common::{path, unit};
 use berth_session_protocol::client::LaunchError;
 
 use crate::commands::start::has_systemd;
-use crate::error::Error;
+use crate::error::{Error, Plain};
 
 /// More than the helper allows itself.
 const LIMIT: Duration = Duration::from_secs(17);
@@ -63,7 +63,7 @@ fn ask_with(helper: &Path, word: &str, limit: Duration) -> Result<String, String
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("cannot run {}: {error}", helper.display()))?;
+        .map_err(|error| format!("cannot run {}: {}", helper.display(), Plain(&error)))?;
     let Some(status) = wait(&mut child, limit) else {
         let _ = child.kill();
         let _ = child.wait();

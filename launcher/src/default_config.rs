@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use berth_common::{InterfaceName, Uid, path};
 use berth_container_config::{IdKind, IdMapping};
@@ -98,8 +98,7 @@ fn from_name_service(user: &User, kind: IdKind) -> Vec<SubRange> {
         return Vec::new();
     }
     command.arg(&user.name).env_clear();
-    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output();
-    match output {
+    match crate::output::run(&mut command) {
         Ok(output) if output.status.success() => {
             parse_getsubids(&String::from_utf8_lossy(&output.stdout), &user.name)
         }

@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 
 use berth_common::{ContainerName, exit};
 
+use crate::start::step::Step;
+
+pub use berth_kernel::Plain;
+
 /// An error of the launcher. Its text is complete: what failed, on what, why, what to do.
 #[derive(Debug)]
 pub enum Error {
@@ -45,6 +49,13 @@ pub enum Error {
         /// What it is instead, as `berth ls` shows it.
         state: &'static str,
     },
+    /// A start failed.
+    Start {
+        /// In which of its steps.
+        step: Step,
+        /// Why; complete but for the step.
+        why: String,
+    },
     /// Something else; the text is complete.
     Other(String),
     /// The same with an exit code of its own.
@@ -79,6 +90,17 @@ impl Error {
         Self::Os {
             what: what.into(),
             source: source.into(),
+        }
+    }
+
+    /// The same as the failure of a start, unless its step is known already.
+    pub fn in_step(self, step: Option<Step>) -> Self {
+        match (self, step) {
+            (known @ (Self::Start { .. } | Self::AlreadyRunning(_)), _) | (known, None) => known,
+            (error, Some(step)) => Self::Start {
+                step,
+                why: error.to_string(),
+            },
         }
     }
 
@@ -119,25 +141,12 @@ impl fmt::Display for Error {
                 write!(f, "container “{name}” does not run, it is {state}")?;
                 write!(f, " (start it with: berth start {name})")
             }
+            // Whoever reads of a key knows what was being done.
+            Self::Start { why, .. } if why.contains("lxc.") => f.write_str(why),
+            Self::Start { step, why } => write!(f, "{why} (while {step})"),
             Self::Other(text) | Self::Code { text, .. } => f.write_str(text),
         }
     }
 }
 
 impl std::error::Error for Error {}
-
-/// The kernel's reason without Rust's "(os error N)".
-pub struct Plain<'error>(pub &'error io::Error);
-
-impl fmt::Display for Plain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.raw_os_error() {
-            Some(errno) => f.write_str(nix_text(errno)),
-            None => self.0.fmt(f),
-        }
-    }
-}
-
-fn nix_text(errno: i32) -> &'static str {
-    berth_kernel::error_text(errno)
-}

@@ -25,6 +25,7 @@ pub mod lxc;
 pub mod mapped;
 pub mod monitor;
 pub mod nic;
+pub mod output;
 pub mod place;
 pub mod ports;
 pub mod printable;

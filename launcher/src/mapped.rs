@@ -218,8 +218,7 @@ impl Mapping {
     pub fn finish(self) -> Result<()> {
         let mut result = Ok(());
         for (kind, child) in self.helpers {
-            let output = child
-                .wait_with_output()
+            let output = crate::output::collect(child)
                 .map_err(|error| Error::file("wait for", Path::new(helper(kind)), error))?;
             if !output.status.success() {
                 let said = String::from_utf8_lossy(&output.stderr);

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use berth_kernel::Plain;
+
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -193,9 +195,10 @@ impl fmt::Display for Error {
             } => {
                 write!(
                     f,
-                    "cannot set {file} to “{}” in {}: {source}",
+                    "cannot set {file} to “{}” in {}: {}",
                     value.escape_default(),
-                    path.display()
+                    path.display(),
+                    Plain(source)
                 )?;
                 let controller = file.split('.').next().unwrap_or(file);
                 let reaches = controllers.split(' ').any(|name| name == controller);
@@ -243,7 +246,12 @@ impl fmt::Display for Error {
                 path,
                 source,
             } => {
-                write!(f, "cannot {operation} {}: {source}", path.display())
+                write!(
+                    f,
+                    "cannot {operation} {}: {}",
+                    path.display(),
+                    Plain(source)
+                )
             }
         }
     }

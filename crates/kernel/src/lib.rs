@@ -23,7 +23,23 @@ pub mod sock;
 pub mod tty;
 pub mod user;
 
+use std::fmt;
+use std::io;
+
 /// The kernel's reason in words, in English whatever the locale is.
 pub fn error_text(errno: i32) -> &'static str {
     nix::errno::Errno::from_raw(errno).desc()
+}
+
+/// An error as people read it: the kernel's reason, without the number that the standard library
+/// puts behind it ("(os error 2)").
+pub struct Plain<'error>(pub &'error io::Error);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.raw_os_error() {
+            Some(errno) => f.write_str(error_text(errno)),
+            None => self.0.fmt(f),
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -31,10 +32,22 @@ impl AsFd for SignalQueue {
     }
 }
 
+/// The signals (bit N-1: signal N) that may have another action than their default: what the
+/// process was started with is unknown. Children have their parent's, and this with it.
+///
+/// Handlers that others than this module install do not matter: exec resets them.
+static UNKNOWN: AtomicU64 = AtomicU64::new(u64::MAX);
+
+fn bit(number: i32) -> u64 {
+    1 << (number - 1)
+}
+
 /// Gives every signal its default action and unblocks all: what a program expects at its start.
+/// After the first time a process and its children only touch what [`ignore`] has changed since.
 pub fn reset() -> io::Result<()> {
+    let unknown = UNKNOWN.swap(0, Ordering::Relaxed);
     for number in 1..=libc::SIGRTMAX() {
-        if matches!(number, libc::SIGKILL | libc::SIGSTOP) {
+        if matches!(number, libc::SIGKILL | libc::SIGSTOP) || unknown & bit(number) == 0 {
             continue;
         }
         // SAFETY: the default action installs no handler. libc refuses the two numbers that it
@@ -58,6 +71,7 @@ pub fn set_default(signal: Signal) -> io::Result<()> {
 
 /// Makes the caller deaf to `signal`.
 pub fn ignore(signal: Signal) -> io::Result<()> {
+    UNKNOWN.fetch_or(bit(signal as i32), Ordering::Relaxed);
     // SAFETY: SIG_IGN installs no handler.
     let before = unsafe { libc::signal(signal as i32, libc::SIG_IGN) };
     if before == libc::SIG_ERR {
@@ -128,6 +142,24 @@ mod tests {
         ] {
             assert_eq!(number(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_reset_after_the_first_one_finds_what_was_ignored_since() {
+        let child = crate::process::fork(|| {
+            ignore(Signal::SIGHUP).unwrap();
+            reset().unwrap();
+            let first = is_ignored(Signal::SIGHUP).unwrap();
+            ignore(Signal::SIGPIPE).unwrap();
+            let child = crate::process::fork(|| {
+                reset().unwrap();
+                let ignored = |signal| is_ignored(signal).unwrap();
+                u8::from(ignored(Signal::SIGPIPE) || ignored(Signal::SIGHUP))
+            });
+            let second = !child.unwrap().pidfd.wait().unwrap().success();
+            u8::from(first || second)
+        });
+        assert!(child.unwrap().pidfd.wait().unwrap().success());
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use crate::wire;
+use berth_kernel::Plain;
 use std::{fmt, io};
 
 /// Why a request failed.
@@ -69,11 +70,12 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Open(source) => write!(f, "cannot open a netlink socket: {source}"),
+            Self::Open(source) => write!(f, "cannot open a netlink socket: {}", Plain(source)),
             Self::Transport { operation, source } => {
                 write!(
                     f,
-                    "cannot {operation}: the netlink message failed: {source}"
+                    "cannot {operation}: the netlink message failed: {}",
+                    Plain(source)
                 )
             }
             Self::Kernel {
@@ -81,14 +83,14 @@ impl fmt::Display for Error {
                 source,
                 text: Some(text),
             } => {
-                write!(f, "cannot {operation}: {source}: {text}")
+                write!(f, "cannot {operation}: {}: {text}", Plain(source))
             }
             Self::Kernel {
                 operation,
                 source,
                 text: None,
             } => {
-                write!(f, "cannot {operation}: {source}")
+                write!(f, "cannot {operation}: {}", Plain(source))
             }
             Self::Malformed { operation } => {
                 write!(

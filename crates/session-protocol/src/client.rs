@@ -3,6 +3,7 @@
 use crate::launch::{FORWARDED, Launch, Reply, Request, socket_path};
 use crate::{Connection, Error, Frame};
 use berth_common::{Uid, unit};
+use berth_kernel::Plain;
 use berth_kernel::process::Exit;
 use berth_kernel::signal::{self, SignalQueue};
 use nix::errno::Errno;
@@ -60,8 +61,9 @@ impl fmt::Display for LaunchError {
             Self::Connect { path, source } => {
                 write!(
                     f,
-                    "cannot connect to the launch socket {}: {source}",
-                    path.display()
+                    "cannot connect to the launch socket {}: {}",
+                    path.display(),
+                    Plain(source)
                 )
             }
             Self::Refused(reason) => write!(f, "the launch service refused: {reason}"),

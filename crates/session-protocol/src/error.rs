@@ -1,4 +1,5 @@
 use crate::FrameError;
+use berth_kernel::Plain;
 use std::{fmt, io};
 
 /// What can go wrong on a [`crate::Connection`].
@@ -40,7 +41,9 @@ impl fmt::Display for Error {
         match self {
             Self::Frame(error) => error.fmt(f),
             Self::Unexpected(what) => write!(f, "the message makes no sense here: {what}"),
-            Self::Io { operation, source } => write!(f, "cannot {operation}: {source}"),
+            Self::Io { operation, source } => {
+                write!(f, "cannot {operation}: {}", Plain(source))
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::stop::Stopped;
 use super::{load_config, ready, stop};
-use crate::error::{Error, Result};
+use crate::error::{Error, Plain, Result};
 use crate::place::Place;
 use crate::state::Runtime;
 
@@ -123,7 +123,7 @@ impl<'a> Jobs<'a> {
             Ok(Some(exit)) => exit,
             Err(error) => {
                 self.running.remove(&job);
-                return Some(Finish::Failed(format!("cannot wait: {error}")));
+                return Some(Finish::Failed(format!("cannot wait: {}", Plain(&error))));
             }
         };
         let (_, reason) = self.running.remove(&job)?;
@@ -173,7 +173,7 @@ impl Actions for Jobs<'_> {
         wanted: Work,
     ) -> std::result::Result<(), String> {
         let (read, write) =
-            std::io::pipe().map_err(|error| format!("cannot make a pipe: {error}"))?;
+            std::io::pipe().map_err(|error| format!("cannot make a pipe: {}", Plain(&error)))?;
         let place = self.place;
         let wanted = match (wanted, self.graces.get(name)) {
             (Work::Stop(grace), Some(own)) => Work::Stop(grace.into_iter().chain([*own]).min()),
@@ -189,7 +189,7 @@ impl Actions for Jobs<'_> {
                 }
             }
         })
-        .map_err(|error| format!("cannot make a process: {error}"))?;
+        .map_err(|error| format!("cannot make a process: {}", Plain(&error)))?;
         self.running.insert(job, (child, read.into()));
         Ok(())
     }

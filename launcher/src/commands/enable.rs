@@ -1,13 +1,13 @@
 //! `berth enable` and `berth disable`: whether a container comes back after a reboot.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use berth_common::{ContainerName, path};
 use berth_container_config::edit;
 
 use crate::config_file::ConfigFile;
-use crate::error::{Error, Result};
+use crate::error::{Error, Plain, Result};
 use crate::place::Place;
 
 const AUTO: &str = "lxc.start.auto";
@@ -87,14 +87,12 @@ pub fn lingers(user: &str) -> bool {
 
 /// Asks logind; polkit lets a user do so for himself unless an administrator said otherwise.
 fn ask_for_linger() -> std::result::Result<(), String> {
-    let output = Command::new("loginctl")
-        .args(["--no-ask-password", "enable-linger"])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => "this host has no loginctl".to_owned(),
-            _ => format!("loginctl cannot be run: {error}"),
-        })?;
+    let mut command = Command::new("loginctl");
+    command.args(["--no-ask-password", "enable-linger"]);
+    let output = crate::output::run(&mut command).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => "this host has no loginctl".to_owned(),
+        _ => format!("loginctl cannot be run: {}", Plain(&error)),
+    })?;
     if output.status.success() {
         return Ok(());
     }

@@ -18,7 +18,6 @@ use crate::error::{Error, Result};
 use crate::lxc;
 use crate::monitor::{self, FrontSeat};
 use crate::place::Place;
-use crate::start::apparmor::Generated;
 use crate::start::build;
 use crate::start::cgroup::Base;
 use crate::start::own_program;
@@ -112,8 +111,6 @@ pub fn start(place: &Place, name: &ContainerName, options: &Options) -> Result<S
     }
     own_program::execute_again_if_writable(place, &plan, &options.arguments(name))?;
     let base = Base::of_caller()?;
-    let generated = plan.confinement.generated.as_ref();
-    generated.map_or(Ok(()), Generated::load)?;
     let (front, seat) = match options.foreground {
         true => {
             let (front, seat) = monitor::front_pair()?;
@@ -121,12 +118,7 @@ pub fn start(place: &Place, name: &ContainerName, options: &Options) -> Result<S
         }
         false => (None, None),
     };
-    let started = monitor::start(&plan, &runtime, base.as_ref(), front);
-    if let (Err(_), Some(generated)) = (&started, generated) {
-        // Why the container did not start is what counts.
-        let _ = generated.remove();
-    }
-    started?;
+    monitor::start(&plan, &runtime, base.as_ref(), front)?;
     Ok(Started { warnings, seat })
 }
 

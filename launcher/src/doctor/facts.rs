@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use berth_cgroups::legacy::{Hierarchies, LegacyHierarchy};
 use berth_cgroups::{CgroupPath, DelegatedBase, Hierarchy};
@@ -276,13 +276,12 @@ fn systemd() -> Option<u32> {
     if !Path::new("/run/systemd/system").is_dir() {
         return None;
     }
-    let output = Command::new("systemctl")
-        .arg("--version")
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
+    let output = crate::output::run(
+        Command::new("systemctl")
+            .arg("--version")
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin"),
+    );
     let text = output.map(|output| output.stdout).unwrap_or_default();
     Some(unit::systemd_version(&String::from_utf8_lossy(&text)).unwrap_or_default())
 }

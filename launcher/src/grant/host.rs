@@ -2,7 +2,7 @@
 //! for linger.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use berth_common::InterfaceName;
 use berth_container_config::IdKind;
@@ -45,10 +45,7 @@ impl<'a> System<'a> {
 
 /// Runs a program of the administrator's; its complaint becomes the error.
 fn run(program: &str, arguments: &[&str], what: impl Fn() -> String) -> Result<()> {
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
+    let output = crate::output::run(Command::new(program).args(arguments))
         .map_err(|error| Error::os(format!("{}: run {program}", what()), error))?;
     if output.status.success() {
         return Ok(());
@@ -76,11 +73,7 @@ impl System<'_> {
         if kind == IdKind::Group {
             command.arg("-g");
         }
-        let output = command
-            .arg(&user.name)
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output();
+        let output = crate::output::run(command.arg(&user.name));
         output.map_or_else(
             |_| Vec::new(),
             |output| parse(&String::from_utf8_lossy(&output.stdout), &user.name),

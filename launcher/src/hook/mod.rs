@@ -12,7 +12,7 @@ use berth_common::ContainerName;
 use berth_container_config::value::HookKind;
 use berth_container_config::{Config, HookVersion};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Plain, Result};
 use program::Program;
 
 /// How long one hook may take.
@@ -133,7 +133,9 @@ impl Hooks {
             let program = self.program(command, told);
             let (end, said) = program
                 .run(limit, given_up, told.confinement.unwrap_or(&|| Ok(())))
-                .map_err(|error| format!("{}: cannot run the hook: {error}", command.at))?;
+                .map_err(|error| {
+                    format!("{}: cannot run the hook: {}", command.at, Plain(&error))
+                })?;
             if end.is_success() {
                 printed(&said);
                 continue;

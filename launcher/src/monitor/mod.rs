@@ -28,8 +28,11 @@ use nix::sched::CloneFlags;
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::ports::{self, Listening};
-use crate::start::cgroup::{Base, ContainerCgroup};
+use crate::start::apparmor::Generated;
+use crate::start::cgroup::{self, Base, ContainerCgroup};
 use crate::start::plan::StartPlan;
+use crate::start::step::{Leftover, Progress, Role, Step};
+use crate::start::sync;
 use crate::state::Runtime;
 use console::Front;
 pub use console::{FrontSeat, front_pair};
@@ -57,19 +60,64 @@ pub fn start(
     base: Option<&Base>,
     front: Option<Front>,
 ) -> Result<()> {
+    let mut progress = Progress::new(Role::Starter);
+    let mut cgroup = None;
+    let failure = match try_start(plan, runtime, base, front, &mut cgroup, &mut progress) {
+        // Cgroup, socket and profile are another monitor's.
+        done @ (Ok(()) | Err(Error::AlreadyRunning(_))) => return done,
+        Err(failure) => failure.in_step(progress.reached()),
+    };
+    // The monitor undid what it did itself. The first error is the one to tell.
+    for left in progress.left() {
+        match left {
+            Leftover::Socket => drop(std::fs::remove_file(runtime.socket())),
+            Leftover::Cgroup => {
+                let made = cgroup.as_ref().map(ContainerCgroup::path);
+                let _ = made.map(|path| cgroup::remove_remains(&path, &plan.idmap));
+            }
+            Leftover::Profile => {
+                let generated = plan.confinement.generated.as_ref();
+                let _ = generated.map(Generated::remove);
+            }
+            // The monitor's.
+            Leftover::Server
+            | Leftover::FirstProcess
+            | Leftover::Interfaces
+            | Leftover::Terminals => {}
+        }
+    }
+    Err(failure)
+}
+
+fn try_start(
+    plan: &StartPlan,
+    runtime: &Runtime,
+    base: Option<&Base>,
+    front: Option<Front>,
+    cgroup: &mut Option<ContainerCgroup>,
+    progress: &mut Progress,
+) -> Result<()> {
     // Before anything is made: what cannot be had is told, and the container is not started.
     let ports = bind_ports(plan)?;
-    let cgroup = match base {
-        Some(base) => Some(
-            base.make(
-                &plan.name,
-                plan.cgroup_parent.as_ref(),
-                &plan.limits,
-                plan.devices.as_ref(),
-                &plan.idmap,
-            )
-            .map_err(limit_context)?,
-        ),
+    progress.enter(Step::Profile).map_err(Error::other)?;
+    let generated = plan.confinement.generated.as_ref();
+    generated.map_or(Ok(()), Generated::load)?;
+    progress.enter(Step::Cgroup).map_err(Error::other)?;
+    *cgroup = make_cgroup(plan, base)?;
+    progress.enter(Step::Monitor).map_err(Error::other)?;
+    start_monitor(plan, runtime, cgroup.as_ref(), ports, front)
+}
+
+/// The container's cgroup; `None` where it can have none and its configuration wants none.
+fn make_cgroup(plan: &StartPlan, base: Option<&Base>) -> Result<Option<ContainerCgroup>> {
+    Ok(match base {
+        Some(base) => Some(base.make(
+            &plan.name,
+            plan.cgroup_parent.as_ref(),
+            &plan.limits,
+            plan.devices.as_ref(),
+            &plan.idmap,
+        )?),
         None if plan.devices.is_some() => {
             let why = crate::start::cgroup::why_none();
             return Err(Error::other(format!(
@@ -78,34 +126,20 @@ pub fn start(
         }
         None if plan.cgroup_parent.is_some() => {
             let at = plan.cgroup_parent.as_ref().map_or("", |parent| &parent.at);
-            let why = crate::start::cgroup::why_none();
+            let why = cgroup::why_none();
             return Err(Error::other(format!("{at} cannot be obeyed: {why}")));
         }
         None => match plan.limits.first() {
             None => None,
             Some(limit) => {
                 return Err(Error::other(format!(
-                    "lxc.cgroup2.{} cannot be obeyed: {}",
-                    limit.file(),
-                    crate::start::cgroup::why_none()
+                    "{} cannot be obeyed: {}",
+                    limit.at,
+                    cgroup::why_none()
                 )));
             }
         },
-    };
-    let cgroup = cgroup.as_ref();
-    let failure = match start_monitor(plan, runtime, cgroup, ports, front) {
-        Ok(()) => return Ok(()),
-        // Cgroup and socket are another monitor's.
-        Err(error @ Error::AlreadyRunning(_)) => return Err(error),
-        Err(error) => error,
-    };
-    // The monitor undid what it did itself; what it was born into is ours. The first error is the
-    // one to tell.
-    let _ = std::fs::remove_file(runtime.socket());
-    if let Some(cgroup) = cgroup {
-        let _ = crate::start::cgroup::remove_remains(&cgroup.path(), &plan.idmap);
-    }
-    Err(failure)
+    })
 }
 
 /// The sockets of its published ports.
@@ -149,10 +183,6 @@ fn start_monitor(
     }
 }
 
-fn limit_context(error: Error) -> Error {
-    Error::other(format!("no cgroup for the container: {error}"))
-}
-
 fn report(monitor: &Connection, plan: &StartPlan) -> Result<()> {
     let failed = |why: String| Err(Error::other(why));
     match monitor.recv() {
@@ -161,13 +191,11 @@ fn report(monitor: &Connection, plan: &StartPlan) -> Result<()> {
             Err(Error::AlreadyRunning(plan.name.clone()))
         }
         Ok(Some((frame, _))) => {
-            let why = frame
-                .fields
-                .first()
-                .map(|why| String::from_utf8_lossy(why).into_owned());
+            let (step, why) = sync::failure_of(&frame.fields);
             // The monitor removes what it made before it ends; wait for that.
             let _ = monitor.recv();
-            failed(why.unwrap_or_else(|| "the monitor did not say why".to_owned()))
+            let why = why.unwrap_or_else(|| "the monitor did not say why".to_owned());
+            Err(Error::other(why).in_step(step))
         }
         Ok(None) => failed("the monitor was killed while it started the container".to_owned()),
         Err(error) => failed(format!("cannot hear the monitor: {error}")),
@@ -197,9 +225,12 @@ fn monitor(
     front: Option<Front>,
 ) -> u8 {
     let failed = |error: Error| {
-        let why = error.to_string().into_bytes();
+        let fields = match &error {
+            Error::Start { step, why } => sync::failure(Some(*step), why),
+            other => sync::failure(None, &other.to_string()),
+        };
         // Whoever waited for the start may be gone by now.
-        let _ = starter.send(&Frame::new(REPORT_FAILED, vec![why]), &[]);
+        let _ = starter.send(&Frame::new(REPORT_FAILED, fields), &[]);
         1
     };
     let mut keep = vec![listener.as_fd(), starter.as_fd()];
@@ -253,6 +284,8 @@ fn become_monitor(
     nix::unistd::setsid().map_err(|errno| Error::os("make a session", errno))?;
     let _ = process::set_name(NAME);
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    // Its children have little left to reset, each before it becomes a program.
+    signal::reset().map_err(|error| Error::os("reset signals", error))?;
     signal::ignore(nix::sys::signal::Signal::SIGPIPE)
         .map_err(|error| Error::os("ignore SIGPIPE", error))?;
     let null = File::options()

@@ -8,12 +8,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use berth_cgroups::devices::DeviceFilter;
-use berth_cgroups::{CgroupDir, CgroupPath, DelegatedBase, Hierarchy, LimitSetting};
+use berth_cgroups::{CgroupDir, CgroupPath, DelegatedBase, Hierarchy};
 use berth_common::{ContainerName, cgroup};
 use berth_container_config::IdMapping;
 use berth_kernel::cred;
 
-use super::plan::CgroupParent;
+use super::plan::{CgroupLimit, CgroupParent};
 use super::remains::{self, Root};
 use crate::error::{Error, Result};
 use crate::systemd::has_systemd;
@@ -65,7 +65,7 @@ impl Base {
         &self,
         name: &ContainerName,
         below: Option<&CgroupParent>,
-        limits: &[LimitSetting],
+        limits: &[CgroupLimit],
         devices: Option<&DeviceFilter>,
         ids: &[IdMapping],
     ) -> Result<ContainerCgroup> {
@@ -79,9 +79,8 @@ impl Base {
         } else {
             Some(self.base.drain_into_leaf().map_err(fail)?)
         };
-        let wanted: Vec<&str> = limits.iter().filter_map(LimitSetting::controller).collect();
-        hand_on(dir, &wanted)?;
-        let parent = Parent::open(&self.base, below, &wanted)?;
+        hand_on(dir, limits)?;
+        let parent = Parent::open(&self.base, below, limits)?;
         parent.refuse_others_below(name)?;
         let (dir, path) = (&parent.dir, parent.path.child(name.as_str()).map_err(fail)?);
         // Never one that was there before: where `cgroup.kill` was written to a cgroup, some
@@ -90,9 +89,10 @@ impl Base {
         if dir.remove_tree(name.as_str()).is_err() {
             remove_remains(&path.as_path().display().to_string(), ids)?;
         }
-        let made = make_below(dir, name, &wanted, |payload| {
+        let made = make_below(dir, name, limits, |payload| {
             for limit in limits {
-                limit.apply(payload).map_err(fail)?;
+                let set = limit.setting.apply(payload);
+                set.map_err(|error| Error::other(format!("{}: {error}", limit.at)))?;
             }
             devices.map_or(Ok(()), |devices| {
                 payload.filter_devices(devices).map_err(fail)
@@ -118,11 +118,11 @@ impl Base {
 fn make_below(
     dir: &CgroupDir,
     name: &ContainerName,
-    wanted: &[&str],
+    limits: &[CgroupLimit],
     limit: impl FnOnce(&CgroupDir) -> Result<()>,
 ) -> Result<(CgroupDir, CgroupDir)> {
     let container = dir.make_child(name.as_str()).map_err(fail)?;
-    hand_on(&container, wanted)?;
+    hand_on(&container, limits)?;
     let monitor = container.make_child(cgroup::MONITOR).map_err(fail)?;
     let payload = container.make_child(cgroup::PAYLOAD).map_err(fail)?;
     bound(&payload)?;
@@ -142,9 +142,9 @@ fn bound(payload: &CgroupDir) -> Result<()> {
     Ok(())
 }
 
-/// Enables what reaches a cgroup for its children; what is missing and `wanted` is refused where
+/// Enables what reaches a cgroup for its children; what is missing and `limits` need is refused where
 /// the limit is set, with the reason.
-fn hand_on(dir: &CgroupDir, wanted: &[&str]) -> Result<()> {
+fn hand_on(dir: &CgroupDir, limits: &[CgroupLimit]) -> Result<()> {
     let available = dir.controllers().map_err(fail)?;
     let enabled = dir.enabled_controllers().map_err(fail)?;
     let missing: Vec<&str> = available
@@ -159,9 +159,11 @@ fn hand_on(dir: &CgroupDir, wanted: &[&str]) -> Result<()> {
         .enable_controllers(missing.iter().copied())
         .map_err(fail)?;
     for (controller, why) in &done.refused {
-        if wanted.contains(&controller.as_str()) {
+        let needs = |limit: &&CgroupLimit| limit.setting.controller() == Some(controller.as_str());
+        if let Some(limit) = limits.iter().find(needs) {
             return Err(Error::other(format!(
-                "cannot enable the {controller} controller in {}: {why}",
+                "{}: cannot enable the {controller} controller in {}: {why}",
+                limit.at,
                 dir.path().display()
             )));
         }

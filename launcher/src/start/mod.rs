@@ -17,4 +17,5 @@ pub mod overlay;
 pub mod own_program;
 pub mod plan;
 pub mod remains;
+pub mod step;
 pub mod sync;

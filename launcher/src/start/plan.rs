@@ -134,6 +134,8 @@ pub struct StartPlan {
     pub hostname: CString,
     /// Init's path and arguments.
     pub init: Vec<CString>,
+    /// File, line and key that name it; the key alone where nothing does.
+    pub init_at: String,
     /// Init's working directory.
     pub cwd: PathBuf,
     /// The owner's programs at certain points of its life.
@@ -151,7 +153,7 @@ pub struct StartPlan {
     /// Where its cgroup is made; `None`: right below the delegated one.
     pub cgroup_parent: Option<CgroupParent>,
     /// Limits on its cgroup.
-    pub limits: Vec<LimitSetting>,
+    pub limits: Vec<CgroupLimit>,
     /// What it may do with devices; `None`: what its processes' rights are.
     pub devices: Option<DeviceFilter>,
     /// Its mounts.
@@ -246,4 +248,13 @@ impl StartPlan {
         let mut same = self.idmap.iter().filter(|mapping| mapping.kind == kind);
         self.idmap.is_empty() || same.any(|mapping| mapping.covers_inside(id))
     }
+}
+
+/// A limit on the container's cgroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupLimit {
+    /// File, line and key, for errors.
+    pub at: String,
+    /// The file of the cgroup and its value.
+    pub setting: LimitSetting,
 }

@@ -10,7 +10,7 @@
 //! | child   | `Notify`    | only where init says when it is ready: the socket for that  |
 //! | child   | `Terminals` | both ends of each of its terminals, the master's first      |
 //! | child   | `Ready`     | exec of init is next; the end of the stream means it worked |
-//! | child   | `Failed`    | instead of any of the above: why                            |
+//! | child   | `Failed`    | instead of any of the above: why, and in which step         |
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -19,6 +19,7 @@ use berth_kernel::mount::DetachedMount;
 use berth_session_protocol::{Connection, Frame};
 
 use super::host_mounts;
+use super::step::Step;
 
 const GO: u8 = 1;
 const TERMINALS: u8 = 2;
@@ -44,8 +45,8 @@ pub enum FromChild {
     Terminals(Vec<OwnedFd>),
     /// Exec of init is next.
     Ready,
-    /// It failed.
-    Failed(String),
+    /// It failed: in which step, and why.
+    Failed(Option<Step>, String),
 }
 
 /// The monitor's word to go on; `nics` are the names inside, in the configuration's order.
@@ -102,9 +103,28 @@ pub fn ready() -> Frame {
     Frame::new(READY, Vec::new())
 }
 
-/// It failed.
-pub fn failed(why: &str) -> Frame {
-    Frame::new(FAILED, vec![why.as_bytes().to_vec()])
+/// It failed in this step.
+pub fn failed(step: Option<Step>, why: &str) -> Frame {
+    Frame::new(FAILED, failure(step, why))
+}
+
+/// A failure as a message's fields: why, and the step's number if it is known.
+pub fn failure(step: Option<Step>, why: &str) -> Vec<Vec<u8>> {
+    let mut fields = vec![why.as_bytes().to_vec()];
+    fields.extend(step.map(|step| vec![step.number()]));
+    fields
+}
+
+/// The opposite of [`failure`]; `None` for a failure without a reason.
+pub fn failure_of(fields: &[Vec<u8>]) -> (Option<Step>, Option<String>) {
+    let why = fields
+        .first()
+        .map(|why| String::from_utf8_lossy(why).into_owned());
+    let step = match fields.get(1).map(Vec::as_slice) {
+        Some(&[number]) => Step::of_number(number),
+        _ => None,
+    };
+    (step, why)
 }
 
 /// Waits for [`go`]; the end of the stream means that the monitor gave the start up or died.
@@ -148,10 +168,11 @@ pub fn from_child(child: &Connection) -> Result<Option<FromChild>, String> {
             None => return Err("the container gave no socket for its readiness".to_owned()),
         },
         READY => FromChild::Ready,
-        FAILED => FromChild::Failed(frame.fields.first().map_or_else(
-            || "the container failed without saying why".to_owned(),
-            |why| String::from_utf8_lossy(why).into_owned(),
-        )),
+        FAILED => {
+            let (step, why) = failure_of(&frame.fields);
+            let silent = || "the container failed without saying why".to_owned();
+            FromChild::Failed(step, why.unwrap_or_else(silent))
+        }
         _ => return Err("the container broke the order of a start".to_owned()),
     }))
 }

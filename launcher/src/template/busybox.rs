@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use berth_common::ContainerName;
 
@@ -104,13 +104,7 @@ impl Busybox {
 fn applets(busybox: &Path) -> Result<BTreeSet<String>> {
     let ask = |option: &str| {
         let mut command = Command::new(busybox);
-        command
-            .arg(option)
-            .env_clear()
-            .stdin(Stdio::null())
-            .stderr(Stdio::null());
-        let output = command
-            .output()
+        let output = crate::output::run(command.arg(option).env_clear())
             .map_err(|error| Error::file("run", busybox, error))?;
         Ok((
             output.status.success(),

@@ -236,7 +236,9 @@ impl Terminals {
         };
         let (read, write) = match patient_pipe() {
             Ok(ends) => ends,
-            Err(error) => return Seating::Refused(client, format!("cannot make a pipe: {error}")),
+            Err(error) => {
+                return Seating::Refused(client, format!("cannot make a pipe: {}", Plain(&error)));
+            }
         };
         let number = index + usize::from(!self.has_console);
         let terminal = &mut self.list[index];

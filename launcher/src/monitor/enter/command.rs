@@ -66,8 +66,9 @@ pub fn change_directory(
     nix::unistd::chdir(wanted).map_err(|errno| Failure {
         code: exit::RUN_FAILED,
         why: format!(
-            "cannot change to {} in the container: {errno}",
-            wanted.display()
+            "cannot change to {} in the container: {}",
+            wanted.display(),
+            errno.desc()
         ),
     })
 }

@@ -22,10 +22,12 @@ use super::console::{self, Terminals};
 use super::ready::{NotifySocket, Readiness};
 use super::session::{Client, Session};
 use super::{hooks, log, lxc, strays};
+use crate::error::Plain;
 use crate::ports::Listening;
 use crate::start::cgroup::ContainerCgroup;
 use crate::start::joined::Joined;
 use crate::start::plan::StartPlan;
+use crate::start::step::{Progress, Role};
 use crate::start::{fuse, nic};
 use crate::state::{Record, Runtime, State};
 
@@ -41,6 +43,8 @@ pub struct Run<'a> {
     cgroup: Option<&'a ContainerCgroup>,
     listener: BorrowedFd<'a>,
     record: Record,
+    /// How far the start of this life has come.
+    progress: Progress,
     init: Option<Child>,
     /// The container's user namespace, for what only its root can remove.
     namespace: Option<File>,
@@ -115,6 +119,7 @@ impl<'a> Run<'a> {
             cgroup,
             listener,
             record,
+            progress: Progress::new(Role::Monitor),
             init: None,
             namespace: None,
             joined: None,
@@ -144,7 +149,10 @@ impl<'a> Run<'a> {
         let mut signals = match SignalQueue::new(&watched) {
             Ok(signals) => signals,
             Err(error) => {
-                log::failure(&self.plan.log, &format!("cannot watch signals: {error}"));
+                log::failure(
+                    &self.plan.log,
+                    &format!("cannot watch signals: {}", Plain(&error)),
+                );
                 return;
             }
         };
@@ -154,7 +162,7 @@ impl<'a> Run<'a> {
     fn serve_one_life(&mut self, signals: &mut SignalQueue) -> Exit {
         loop {
             if let Err(error) = self.wait_and_serve(signals) {
-                log::failure(&self.plan.log, &format!("cannot wait: {error}"));
+                log::failure(&self.plan.log, &format!("cannot wait: {}", Plain(&error)));
                 self.end_by_force();
             }
             let Some(init) = &self.init else {
@@ -167,7 +175,10 @@ impl<'a> Run<'a> {
                     return exit;
                 }
                 Err(error) => {
-                    log::failure(&self.plan.log, &format!("cannot wait for init: {error}"));
+                    log::failure(
+                        &self.plan.log,
+                        &format!("cannot wait for init: {}", Plain(&error)),
+                    );
                     self.init = None;
                     return Exit::Code(255);
                 }

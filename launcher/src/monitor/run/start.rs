@@ -15,6 +15,7 @@ use super::Run;
 use crate::error::{Error, Result};
 use crate::mapped::Mapping;
 use crate::start::joined::Joined;
+use crate::start::step::{Leftover, Progress, Role, Step};
 use crate::start::{child, fuse, host_mounts, nic, overlay, sync};
 use crate::state::{State, now};
 
@@ -22,28 +23,52 @@ impl Run<'_> {
     /// Starts init; when this returns it has been exec'ed. After a failure nothing of it is left.
     /// Something to read from `starter` means that nobody waits for it any more.
     pub fn start(&mut self, starter: Option<BorrowedFd<'_>>) -> Result<()> {
-        let result = self.try_start(starter);
-        if result.is_err() {
-            // Init cannot end while it waits for a server that hangs.
-            self.server = None;
-            if let Some(init) = self.init.take() {
-                // Its exit code says nothing that the error does not.
-                let _ = init.pidfd.signal(Signal::SIGKILL as i32);
-                let _ = init.pidfd.wait();
+        self.progress = Progress::new(Role::Monitor);
+        self.try_start(starter).map_err(|error| {
+            for left in self.progress.left() {
+                self.undo(left);
             }
-            self.readiness = None;
-            self.notify = None;
-            self.undo_nics();
-            self.terminals.end_life();
+            let error = error.in_step(self.progress.reached());
+            let text = match &error {
+                Error::Start { step, why } => format!("the start failed while {step}: {why}"),
+                other => format!("the start failed: {other}"),
+            };
+            log::failure(&self.plan.log, &text);
+            error
+        })
+    }
+
+    fn undo(&mut self, left: Leftover) {
+        match left {
+            Leftover::Server => self.server = None,
+            Leftover::FirstProcess => {
+                self.readiness = None;
+                self.notify = None;
+                if let Some(init) = self.init.take() {
+                    // Its exit code says nothing that the error does not.
+                    let _ = init.pidfd.signal(Signal::SIGKILL as i32);
+                    let _ = init.pidfd.wait();
+                }
+            }
+            Leftover::Interfaces => self.undo_nics(),
+            Leftover::Terminals => self.terminals.end_life(),
+            // The starter's.
+            Leftover::Socket | Leftover::Cgroup | Leftover::Profile => {}
         }
-        result
+    }
+
+    fn enter(&mut self, step: Step) -> Result<()> {
+        self.progress.enter(step).map_err(Error::other)
     }
 
     fn try_start(&mut self, starter: Option<BorrowedFd<'_>>) -> Result<()> {
         let plan = self.plan;
+        self.enter(Step::PreStart)?;
         hooks::pre_start(plan, starter)?;
+        self.enter(Step::Prepare)?;
         self.terminals.open(&plan.console)?;
         overlay::prepare(plan)?;
+        self.enter(Step::FirstProcess)?;
         let (ours, theirs) =
             Connection::pair().map_err(|error| Error::os("make a socket pair", error))?;
         let mut ours = Some(ours);
@@ -82,14 +107,18 @@ impl Run<'_> {
         self.runtime.write(&self.record)?;
         match hear(&ours, starter)? {
             Some(sync::FromChild::Isolated) => {}
-            Some(sync::FromChild::Failed(why)) => return Err(Error::other(why)),
+            Some(sync::FromChild::Failed(step, why)) => {
+                return Err(Error::other(why).in_step(step));
+            }
             _ => return Err(killed_early()),
         }
+        self.enter(Step::Interfaces)?;
         self.namespaces = hooks::keep_namespaces(plan, pid)?;
         settings::write_proc_files(&plan.process, pid)?;
         let nics = self.make_nics(mapping, starter);
         // If the child has failed meanwhile, no helper could serve it: its reason counts.
         let nics = nics.map_err(|error| failure_told(&ours).unwrap_or(error))?;
+        self.enter(Step::HostMounts)?;
         let made = match &self.init {
             Some(init) => host_mounts::make(plan, init)?,
             None => host_mounts::Made::default(),
@@ -102,9 +131,11 @@ impl Run<'_> {
             sock::set_receive_timeout(ours.as_fd(), Some(fuse::PATIENCE))
                 .map_err(|error| Error::os("set up a socket", error))?;
         }
+        self.enter(Step::Handover)?;
         told(ours.send(&sync::go(&nics), &[]))?;
         self.wait_for_exec(&ours, pid, starter)?;
 
+        self.enter(Step::Running)?;
         self.record.state = State::Running;
         self.record.init = Some(pid);
         self.record.since = Some(now());
@@ -159,6 +190,7 @@ impl Run<'_> {
         loop {
             match hear(child, starter)? {
                 Some(sync::FromChild::SetUp) => {
+                    self.enter(Step::StartHost)?;
                     hooks::start_host(self.plan, init, starter)?;
                     told(child.send(&sync::go(&[]), &[]))?;
                 }
@@ -167,7 +199,9 @@ impl Run<'_> {
                 }
                 Some(sync::FromChild::Terminals(ends)) => self.terminals.add(ends),
                 Some(sync::FromChild::Ready) => ready = true,
-                Some(sync::FromChild::Failed(why)) => return Err(Error::other(why)),
+                Some(sync::FromChild::Failed(step, why)) => {
+                    return Err(Error::other(why).in_step(step));
+                }
                 None if ready => {
                     return match (&self.plan.confinement.filter.program, &self.init) {
                         (Some(_), Some(init)) => executed::under_filter(init),
@@ -216,7 +250,7 @@ fn killed_early() -> Error {
 fn failure_told(child: &Connection) -> Option<Error> {
     child.set_nonblocking(true).ok()?;
     match sync::from_child(child) {
-        Ok(Some(sync::FromChild::Failed(why))) => Some(Error::other(why)),
+        Ok(Some(sync::FromChild::Failed(step, why))) => Some(Error::other(why).in_step(step)),
         _ => None,
     }
 }

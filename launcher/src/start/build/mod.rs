@@ -26,7 +26,7 @@ use berth_kernel::cred;
 use berth_kernel::ns::Kind;
 
 use super::label;
-use super::plan::{AutoMount, CgroupParent, LogPlan, StartPlan};
+use super::plan::{AutoMount, CgroupLimit, CgroupParent, LogPlan, StartPlan};
 use crate::error::{Error, Result};
 use crate::hook::{Hooks, Paths};
 use crate::place::Place;
@@ -71,6 +71,10 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         idmap,
         hostname: c_string(hostname, "lxc.uts.name")?,
         init,
+        init_at: config.init_cmd.as_ref().map_or_else(
+            || "lxc.init.cmd".to_owned(),
+            |given| format!("{}: lxc.init.cmd", given.at),
+        ),
         cwd: config
             .init_cwd
             .as_ref()
@@ -226,17 +230,16 @@ fn own_name() -> String {
     }
 }
 
-fn limits(config: &Config) -> Result<Vec<LimitSetting>> {
+fn limits(config: &Config) -> Result<Vec<CgroupLimit>> {
     config
         .cgroup
         .iter()
         .map(|setting| {
-            LimitSetting::new(&setting.file, &setting.value.value).map_err(|error| {
-                Error::other(format!(
-                    "{}: lxc.cgroup2.{}: {error}",
-                    setting.at, setting.file
-                ))
-            })
+            let at = format!("{}: lxc.cgroup2.{}", setting.at, setting.file);
+            match LimitSetting::new(&setting.file, &setting.value.value) {
+                Ok(setting) => Ok(CgroupLimit { at, setting }),
+                Err(error) => Err(Error::other(format!("{at}: {error}"))),
+            }
         })
         .collect()
 }

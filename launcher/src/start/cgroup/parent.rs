@@ -6,7 +6,7 @@ use berth_common::{ContainerName, cgroup};
 
 use super::{fail, hand_on};
 use crate::error::{Error, Result};
-use crate::start::plan::CgroupParent;
+use crate::start::plan::{CgroupLimit, CgroupParent};
 
 /// An open cgroup in which containers' are made.
 pub(super) struct Parent {
@@ -20,7 +20,7 @@ impl Parent {
     pub(super) fn open(
         base: &DelegatedBase,
         wanted: Option<&CgroupParent>,
-        controllers: &[&str],
+        limits: &[CgroupLimit],
     ) -> Result<Self> {
         let mut parent = Self {
             dir: base.dir().try_clone().map_err(fail)?,
@@ -31,7 +31,7 @@ impl Parent {
         };
         let mut first_made = None;
         for name in &wanted.names {
-            match parent.step(name, wanted, controllers) {
+            match parent.step(name, wanted, limits) {
                 Ok((next, made)) => {
                     let above = std::mem::replace(&mut parent, next);
                     if made && first_made.is_none() {
@@ -52,7 +52,7 @@ impl Parent {
         &self,
         name: &str,
         wanted: &CgroupParent,
-        controllers: &[&str],
+        limits: &[CgroupLimit],
     ) -> Result<(Self, bool)> {
         let (dir, made) = self.dir.make_child_or_open(name).map_err(fail)?;
         let next = Self {
@@ -68,7 +68,7 @@ impl Parent {
         if !made && is_containers(&next.dir)? {
             return refuse("is the cgroup of a container, and goes with that");
         }
-        match hand_on(&next.dir, controllers) {
+        match hand_on(&next.dir, limits) {
             Ok(()) => Ok((next, made)),
             Err(error) => {
                 if made {

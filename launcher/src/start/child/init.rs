@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -123,4 +123,24 @@ pub fn limit_resources(plan: &InitPlan) -> Result<(), Failure> {
             .map_err(|error| format!("cannot set lxc.prlimit.{}: {}", limit.name, Plain(&error)))?;
     }
     Ok(())
+}
+
+/// Why exec refused init, and what would be right.
+pub(super) fn why_not_executed(plan: &StartPlan, program: &Path, error: &io::Error) -> Failure {
+    let (at, shown) = (&plan.init_at, program.display());
+    match error.raw_os_error() {
+        Some(nix::libc::ENOENT) => format!(
+            "{at}: there is no {shown} in the container, or the interpreter it names is missing \
+             (lxc.init.cmd says which program is init)"
+        ),
+        Some(nix::libc::EACCES) => format!(
+            "{at}: {shown} cannot be executed: it is not executable (chmod +x in the container), \
+             no file, or on a mount with noexec"
+        ),
+        Some(nix::libc::ENOEXEC) => format!(
+            "{at}: {shown} cannot be executed: it is no program for this machine (a script \
+             begins with #! and its interpreter)"
+        ),
+        _ => format!("{at}: cannot execute {shown}: {}", Plain(error)),
+    }
 }

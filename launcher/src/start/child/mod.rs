@@ -32,6 +32,7 @@ use berth_session_protocol::Connection;
 use super::label::Requests;
 use super::network;
 use super::plan::StartPlan;
+use super::step::{Progress, Role, Step};
 use super::sync;
 use crate::mapped::explain_no_user_namespace;
 use crate::monitor::protocol::Spared;
@@ -51,12 +52,13 @@ pub fn run(
     joined: Option<&Namespace>,
     monitor: Connection,
 ) -> u8 {
-    let failure = match set_up(plan, cgroup, joined, &monitor) {
+    let mut progress = Progress::new(Role::First);
+    let failure = match set_up(plan, cgroup, joined, &monitor, &mut progress) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
     // If the monitor is gone there is nobody to tell.
-    let _ = monitor.send(&sync::failed(&failure), &[]);
+    let _ = monitor.send(&sync::failed(progress.reached(), &failure), &[]);
     1
 }
 
@@ -65,7 +67,9 @@ fn set_up(
     cgroup: Option<&CgroupDir>,
     joined: Option<&Namespace>,
     monitor: &Connection,
+    progress: &mut Progress,
 ) -> Result<std::convert::Infallible, Failure> {
+    progress.enter(Step::Namespaces)?;
     let cgroup = cgroup
         .filter(|_| !plan.idmap.is_empty())
         .map(CgroupDir::try_clone)
@@ -87,6 +91,7 @@ fn set_up(
     monitor
         .send(&sync::isolated(), &[])
         .map_err(|error| format!("cannot reach the monitor: {error}"))?;
+    progress.enter(Step::Hold)?;
     let requests = open_label_requests(plan)?;
     let held = Held::take(plan)?;
     if plan.owns(Kind::Uts) {
@@ -100,6 +105,7 @@ fn set_up(
     let own_cgroup = cgroup.map(OwnCgroup::new).transpose()?;
 
     let sync::Prepared { nics, mut mounts } = sync::wait_for_go(monitor)?;
+    progress.enter(Step::Root)?;
     become_root(plan, own_cgroup)?;
     ask_for_parent_death(plan)?;
     if let Some(network) = &mut network {
@@ -108,6 +114,7 @@ fn set_up(
     init::write_sysctls(&plan.process)?;
     let environment = init::environment(plan, monitor)?;
 
+    progress.enter(Step::Mounts)?;
     let root = held.root.finish(plan, &mut mounts)?;
     let mounted_root = hooks::pre_mount(plan)?.unwrap_or(root);
     let root = mounted_root.as_fd();
@@ -123,10 +130,13 @@ fn set_up(
     }
     let terminals = terminals::mount_terminals(plan, root)?;
     hooks::mounted(plan, &mounted_root)?;
-    mount::pivot_into(root).map_err(because("make the root directory the root"))?;
 
+    progress.enter(Step::Confine)?;
+    mount::pivot_into(root).map_err(because("make the root directory the root"))?;
     confine(plan, requests, Spared::default())?;
     hooks::start_host(plan, monitor)?;
+
+    progress.enter(Step::Init)?;
     hooks::start(plan)?;
     terminals::open_console(terminals, monitor)?;
     nix::unistd::chdir(&plan.cwd)
@@ -145,14 +155,7 @@ fn set_up(
     init::limit_resources(&plan.process)?;
     filter(plan)?;
     let error = process::exec(program, &plan.init, &environment);
-    Err(match error.raw_os_error() {
-        Some(2) => format!(
-            "there is no {} in the container, or the interpreter it names is missing \
-             (lxc.init.cmd says which program is init)",
-            program.display()
-        ),
-        _ => because_of("execute", program)(error),
-    })
+    Err(init::why_not_executed(plan, program, &error))
 }
 
 /// Makes the namespaces that the process was not born with. They belong to its user namespace; its

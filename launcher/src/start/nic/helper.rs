@@ -93,8 +93,7 @@ impl Request<'_> {
             nic.kind = net.link.word().to_owned();
             return Ok(nic);
         };
-        let output = helper
-            .wait_with_output()
+        let output = crate::output::collect(helper)
             .map_err(|error| Error::os("hear the NIC helper", error))?;
         let said = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {

@@ -20,7 +20,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::Signal;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Plain, Result};
 use crate::monitor::log;
 use crate::start::plan::{LinkPlan, StartPlan};
 
@@ -146,10 +146,11 @@ impl Sides {
     fn open(namespace: BorrowedFd<'_>) -> std::result::Result<Self, String> {
         let text = |error: berth_netlink::Error| error.to_string();
         let path = Path::new("/proc/self/ns/net");
-        let home = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let home =
+            File::open(path).map_err(|error| format!("{}: {}", path.display(), Plain(&error)))?;
         let enter = |namespace: BorrowedFd<'_>| {
             setns(namespace, CloneFlags::CLONE_NEWNET)
-                .map_err(|errno| format!("cannot enter a network namespace: {errno}"))
+                .map_err(|errno| format!("cannot enter a network namespace: {}", errno.desc()))
         };
         let here = Socket::open().map_err(text)?;
         enter(namespace)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Desk;
-use crate::error::{Error, Result};
+use crate::error::{Error, Plain, Result};
 use crate::hook::Hooks;
 use crate::hook::program::Program;
 use crate::start::plan::NetPlan;
@@ -100,7 +100,7 @@ impl ScriptCall {
         }
         let (end, said) = program
             .run(time, given_up, &|| Ok(()))
-            .map_err(|error| format!("{}: cannot run the script: {error}", self.at))?;
+            .map_err(|error| format!("{}: cannot run the script: {}", self.at, Plain(&error)))?;
         if end.is_success() {
             return Ok(());
         }
