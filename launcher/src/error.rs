@@ -93,6 +93,23 @@ impl Error {
         }
     }
 
+    /// A process that could not be made; which limits may be the reason.
+    pub fn process(what: &'static str, source: io::Error) -> Self {
+        match source.raw_os_error() {
+            Some(nix::libc::EAGAIN) => Self::other(format!(
+                "cannot {what}: {} (ulimit -u, pids.max of the cgroup or a unit's TasksMax= allows \
+                 no more processes)",
+                Plain(&source)
+            )),
+            Some(nix::libc::ENOMEM) => Self::other(format!(
+                "cannot {what}: {} (memory.max of the cgroup or the host has no more, or the pid \
+                 namespace is at its end)",
+                Plain(&source)
+            )),
+            _ => Self::os(what, source),
+        }
+    }
+
     /// The same as the failure of a start, unless its step is known already.
     pub fn in_step(self, step: Option<Step>) -> Self {
         match (self, step) {
@@ -141,8 +158,10 @@ impl fmt::Display for Error {
                 write!(f, "container “{name}” does not run, it is {state}")?;
                 write!(f, " (start it with: berth start {name})")
             }
-            // Whoever reads of a key knows what was being done.
-            Self::Start { why, .. } if why.contains("lxc.") => f.write_str(why),
+            // Whoever reads of a key, or of what was being made, knows what was being done.
+            Self::Start { step, why } if why.contains("lxc.") || why.contains(step.object()) => {
+                f.write_str(why)
+            }
             Self::Start { step, why } => write!(f, "{why} (while {step})"),
             Self::Other(text) | Self::Code { text, .. } => f.write_str(text),
         }

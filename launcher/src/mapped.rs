@@ -7,6 +7,7 @@
 //! handed over by descriptor, because a home of mode 0700 cannot be passed through by path.
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -53,7 +54,7 @@ pub fn run_returning(
         drop(ours.take());
         in_child(theirs, map, body)
     })
-    .map_err(|error| Error::os("start a process", error))?;
+    .map_err(|error| Error::process("make a process that works as the container's root", error))?;
 
     let result = match &mut ours {
         Some(link) => converse(link, child.pid, maps),
@@ -89,8 +90,11 @@ fn converse(link: &mut UnixStream, pid: i32, maps: &[IdMapping]) -> Result<Optio
         match word[0] {
             UNSHARED => {
                 Mapping::start(pid, &with_own_ids(maps))?.finish()?;
-                // A child that has died meanwhile is seen by the next read.
-                let _ = link.write_all(&[MAPPED]);
+                if link.write_all(&[MAPPED]).is_err() {
+                    // A child that has died meanwhile is seen by the next read; one that lives must
+                    // not wait for what could not be sent.
+                    let _ = link.shutdown(Shutdown::Write);
+                }
             }
             DONE => {
                 let mut told = Vec::new();
@@ -220,7 +224,11 @@ impl Mapping {
         for (kind, child) in self.helpers {
             let output = crate::output::collect(child)
                 .map_err(|error| Error::file("wait for", Path::new(helper(kind)), error))?;
-            if !output.status.success() {
+            if output.status.code().is_none() {
+                let (program, end) = (helper(kind), output.status);
+                let killed = format!("cannot map ids: {program} was ended by a {end}");
+                result = result.and(Err(Error::other(killed)));
+            } else if !output.status.success() {
                 let said = String::from_utf8_lossy(&output.stderr);
                 result = result.and(Err(explain_helper(kind, said.trim())));
             }
@@ -264,6 +272,7 @@ fn start_helper(pid: i32, kind: IdKind, maps: &[IdMapping]) -> Result<Child> {
             "{} is missing: an administrator installs it with `apt install uidmap`",
             helper(kind)
         )),
+        io::ErrorKind::WouldBlock => Error::process("run a helper that maps ids", error),
         _ => Error::file("run", Path::new(helper(kind)), error),
     })
 }

@@ -353,6 +353,18 @@ impl Runtime {
             .map_err(|error| Error::file("write", &self.dir.join(STATE_FILE), error))
     }
 
+    /// Removes what a process that was killed while it wrote the record left of it. For a caller who
+    /// holds the verb's lock while no monitor lives.
+    pub fn remove_unfinished(&self) {
+        // What cannot be removed does no harm, and goes with the container.
+        for entry in std::fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let is_unfinished = |name: &str| name.starts_with(kernel_fs::TEMPORARY_PREFIX);
+            if entry.file_name().to_str().is_some_and(is_unfinished) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+
     /// Removes the runtime files of a container that is destroyed, all at one moment: who comes
     /// for the lock while they are being removed finds a new directory, or makes one.
     pub fn remove(&self, _lock: VerbLock) {

@@ -91,14 +91,26 @@ impl LoadError {
     }
 }
 
+/// Why a file could not be read, without the number that the standard library puts behind it.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let mut text = error.to_string();
+    if error.raw_os_error().is_some()
+        && let Some(number) = text.rfind(" (os error ")
+    {
+        text.truncate(number);
+    }
+    text
+}
+
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read { path, error } => {
                 write!(
                     f,
-                    "cannot read {}: {error}",
-                    printable(&path.to_string_lossy())
+                    "cannot read {}: {}",
+                    printable(&path.to_string_lossy()),
+                    reason(error)
                 )
             }
             Self::Invalid(problems) => {

@@ -1,6 +1,6 @@
 //! The way through a file and what it includes, line by line.
 
-use crate::error::{Problem, Warning, printable};
+use crate::error::{Problem, Warning, printable, reason};
 use crate::key::Refusal;
 use crate::line::Line;
 use crate::load::{Loader, Source};
@@ -202,7 +202,8 @@ impl<'l, 's> Walk<'l, 's> {
 
 fn unreadable(path: &Path, error: &io::Error) -> Refusal {
     Refusal::Other(format!(
-        "cannot read {}: {error}",
-        printable(&path.to_string_lossy())
+        "cannot read {}: {}",
+        printable(&path.to_string_lossy()),
+        reason(error)
     ))
 }

@@ -28,7 +28,11 @@ use std::io;
 
 /// The kernel's reason in words, in English whatever the locale is.
 pub fn error_text(errno: i32) -> &'static str {
-    nix::errno::Errno::from_raw(errno).desc()
+    match errno {
+        // As strerror(3) has it: “try again” would be an advice here.
+        libc::EAGAIN => "Resource temporarily unavailable",
+        _ => nix::errno::Errno::from_raw(errno).desc(),
+    }
 }
 
 /// An error as people read it: the kernel's reason, without the number that the standard library

@@ -14,6 +14,7 @@ pub fn recover(runtime: &Runtime, record: &Record, _lock: &VerbLock) -> Result<(
         cgroup::remove_remains(path, &record.ids())?;
     }
     let _ = std::fs::remove_file(runtime.socket());
+    runtime.remove_unfinished();
     let mut failures = crate::start::nic::undo(&record.nics);
     if let Some(name) = &record.profile
         && let Err(why) = Generated::left(name).remove()

@@ -110,6 +110,7 @@ pub fn start(place: &Place, name: &ContainerName, options: &Options) -> Result<S
         _ => return Err(Error::AlreadyRunning(name.clone())),
     }
     own_program::execute_again_if_writable(place, &plan, &options.arguments(name))?;
+    runtime.remove_unfinished();
     let base = Base::of_caller()?;
     let (front, seat) = match options.foreground {
         true => {

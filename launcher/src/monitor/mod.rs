@@ -70,7 +70,11 @@ pub fn start(
     // The monitor undid what it did itself. The first error is the one to tell.
     for left in progress.left() {
         match left {
-            Leftover::Socket => drop(std::fs::remove_file(runtime.socket())),
+            Leftover::Socket => {
+                let _ = std::fs::remove_file(runtime.socket());
+                // The monitor may have been killed.
+                runtime.remove_unfinished();
+            }
             Leftover::Cgroup => {
                 let made = cgroup.as_ref().map(ContainerCgroup::path);
                 let _ = made.map(|path| cgroup::remove_remains(&path, &plan.idmap));
@@ -176,7 +180,7 @@ fn start_monitor(
     });
     // What stays open here would hide the monitor's end.
     drop(front);
-    child.map_err(|error| Error::os("start the container's monitor", error))?;
+    child.map_err(|error| Error::process("make the container's monitor", error))?;
     match &ours {
         Some(monitor) => report(monitor, plan),
         None => Err(Error::other("the monitor cannot be heard")),
@@ -197,7 +201,9 @@ fn report(monitor: &Connection, plan: &StartPlan) -> Result<()> {
             let why = why.unwrap_or_else(|| "the monitor did not say why".to_owned());
             Err(Error::other(why).in_step(step))
         }
-        Ok(None) => failed("the monitor was killed while it started the container".to_owned()),
+        Ok(None) => {
+            failed("the container's monitor was killed before it could start init".to_owned())
+        }
         Err(error) => failed(format!("cannot hear the monitor: {error}")),
     }
 }

@@ -165,7 +165,7 @@ impl Step {
             Self::Hold => "opening what the container's owner can reach",
             Self::Interfaces => "mapping ids and making network interfaces",
             Self::HostMounts => "making mounts with the host's rights",
-            Self::Handover => "waiting for the container's first process",
+            Self::Handover => "building the container",
             Self::Root => "becoming the container's root",
             Self::Mounts => "mounting the container's files",
             Self::Confine => "confining the container",
@@ -173,6 +173,13 @@ impl Step {
             Self::Init => "executing init",
             Self::Running => "writing down that the container runs",
         }
+    }
+
+    /// What it is done to: [`Step::doing`] without its verb.
+    pub fn object(self) -> &'static str {
+        self.doing()
+            .split_once(' ')
+            .map_or("", |(_, object)| object)
     }
 
     /// Its place in the order, to be told to another process.

@@ -2,6 +2,7 @@
 //!
 //! The table of keys names these tests. They run on private hosts in namespaces, which takes root.
 
+mod bad_input;
 mod bare_hosts;
 mod boot;
 mod cgroup_dir;

@@ -100,8 +100,20 @@ fn bad_input_gets_a_clear_answer() -> Result {
             "lxc.mount.entry = /no/such srv none bind,create=dir 0 0",
             &["config:", "/no/such"],
         ),
-        ("lxc.cgroup2.memory.max = much", &["memory.max", "much"]),
+        (
+            "lxc.cgroup2.memory.max = much",
+            &["config:", "lxc.cgroup2.memory.max: ", "much"],
+        ),
         ("lxc.cgroup2.hugetlb.2MB.max = 1", &["hugetlb"]),
+        // No process, and no memory.
+        (
+            "lxc.cgroup2.pids.max = 0",
+            &["config:", "lxc.cgroup2.pids.max: ", "first process"],
+        ),
+        (
+            "lxc.cgroup2.memory.max = 4096",
+            &["config:", "lxc.cgroup2.memory.max", "first process"],
+        ),
         ("lxc.net.0.link = nosuchbr", &["config:", "nosuchbr"]),
         ("lxc.init.cmd = /no/init", &["/no/init"]),
         (

@@ -13,8 +13,9 @@ use super::super::ready::NotifySocket;
 use super::super::{executed, hooks, log, settings};
 use super::Run;
 use crate::error::{Error, Result};
-use crate::mapped::Mapping;
+use crate::mapped::{Mapping, explain_no_user_namespace};
 use crate::start::joined::Joined;
+use crate::start::plan::StartPlan;
 use crate::start::step::{Leftover, Progress, Role, Step};
 use crate::start::{child, fuse, host_mounts, nic, overlay, sync};
 use crate::state::{State, now};
@@ -80,11 +81,13 @@ impl Run<'_> {
         let joined = self.joined.insert(joined);
         let (flags, birthplace) = (plan.birth_namespaces(), payload.map(AsFd::as_fd));
         // The other namespaces it makes itself, while its ids are being mapped.
-        let init = joined.born(flags, birthplace, &plan.idmap, || {
+        let body = || {
             // It must see the monitor's death as the end of the stream.
             drop(ours.take());
             child::run(plan, payload, joined.cgroup(), theirs)
-        })?;
+        };
+        let refused = |error| no_first_process(plan, error);
+        let init = joined.born(flags, birthplace, &plan.idmap, body, refused)?;
         let ours = ours.ok_or_else(|| Error::other("the socket pair is gone"))?;
         let pid = init.pid;
         self.init = Some(init);
@@ -110,7 +113,7 @@ impl Run<'_> {
             Some(sync::FromChild::Failed(step, why)) => {
                 return Err(Error::other(why).in_step(step));
             }
-            _ => return Err(killed_early()),
+            _ => return Err(killed_early(self.plan)),
         }
         self.enter(Step::Interfaces)?;
         self.namespaces = hooks::keep_namespaces(plan, pid)?;
@@ -153,7 +156,7 @@ impl Run<'_> {
         starter: Option<BorrowedFd<'_>>,
     ) -> Result<Vec<String>> {
         let Some(init) = &self.init else {
-            return Err(killed_early());
+            return Err(killed_early(self.plan));
         };
         let mut desk = nic::Desk {
             plan: self.plan,
@@ -208,7 +211,7 @@ impl Run<'_> {
                         _ => Ok(()),
                     };
                 }
-                None | Some(sync::FromChild::Isolated) => return Err(killed_early()),
+                None | Some(sync::FromChild::Isolated) => return Err(killed_early(self.plan)),
             }
         }
     }
@@ -239,11 +242,20 @@ fn told(sent: std::result::Result<(), berth_session_protocol::Error>) -> Result<
     }
 }
 
-fn killed_early() -> Error {
-    Error::other(
-        "the container's first process was killed before it could start init \
-         (too little memory in lxc.cgroup2.memory.max?)",
-    )
+fn killed_early(plan: &StartPlan) -> Error {
+    let why = limit(plan, "memory.max")
+        .map(|at| format!(" (is {at} too little for it?)"))
+        .unwrap_or_default();
+    Error::other(format!(
+        "the container's first process was killed before it could start init{why}"
+    ))
+}
+
+/// File, line and key of a limit on the container's cgroup.
+fn limit<'plan>(plan: &'plan StartPlan, file: &str) -> Option<&'plan str> {
+    let mut limits = plan.limits.iter();
+    let found = limits.find(|limit| limit.setting.file() == file);
+    found.map(|limit| limit.at.as_str())
 }
 
 /// Why the child gave up, if it did so already.
@@ -252,5 +264,19 @@ fn failure_told(child: &Connection) -> Option<Error> {
     match sync::from_child(child) {
         Ok(Some(sync::FromChild::Failed(step, why))) => Some(Error::other(why).in_step(step)),
         _ => None,
+    }
+}
+
+/// Why the first process, which is born in the container's cgroup, could not be made.
+fn no_first_process(plan: &StartPlan, error: std::io::Error) -> Error {
+    let file = match error.raw_os_error() {
+        Some(nix::libc::EAGAIN) => "pids.max",
+        Some(nix::libc::ENOMEM) => "memory.max",
+        _ => return explain_no_user_namespace(error),
+    };
+    let error = Error::process("make the container's first process", error);
+    match limit(plan, file) {
+        Some(at) => Error::other(format!("{at}: too low to start with: {error}")),
+        None => error,
     }
 }

@@ -14,7 +14,6 @@ use nix::sched::CloneFlags;
 
 use super::plan::{SharedPlan, Source};
 use crate::error::{Error, Plain, Result};
-use crate::mapped::explain_no_user_namespace;
 use crate::state::{Runtime, State};
 
 /// Open namespaces of others. They are kept for the container's whole life: a reboot is into the
@@ -88,6 +87,7 @@ impl Joined {
         birthplace: Option<BorrowedFd<'_>>,
         ids: &[IdMapping],
         body: impl FnOnce() -> u8,
+        refused: impl FnOnce(std::io::Error) -> Error,
     ) -> Result<Child> {
         if let Some(user) = &self.user {
             let others: Vec<&Namespace> = self.others.iter().map(|(theirs, _)| theirs).collect();
@@ -111,15 +111,6 @@ impl Joined {
             back = back.and(own.enter());
         }
         back.and(made)
-    }
-}
-
-fn refused(error: std::io::Error) -> Error {
-    match error.raw_os_error() {
-        Some(nix::libc::EAGAIN | nix::libc::ENOMEM) => {
-            Error::os("make the container's first process", error)
-        }
-        _ => explain_no_user_namespace(error),
     }
 }
 

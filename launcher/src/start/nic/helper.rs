@@ -97,8 +97,14 @@ impl Request<'_> {
             .map_err(|error| Error::os("hear the NIC helper", error))?;
         let said = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
-            let reason = said.trim().lines().last().unwrap_or("it did not say why");
-            let reason = reason.strip_prefix("berth-usernic: ").unwrap_or(reason);
+            let reason = said.trim().lines().last().map_or_else(
+                || format!("the NIC helper did not say why ({})", output.status),
+                |said| {
+                    said.strip_prefix("berth-usernic: ")
+                        .unwrap_or(said)
+                        .to_owned()
+                },
+            );
             return Err(Error::other(format!(
                 "{}: no network interface: {reason}",
                 net.at

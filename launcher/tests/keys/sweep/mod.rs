@@ -21,8 +21,11 @@ use tracer::{CALLS, Fault, Point, Role, Trace, Tracer};
 fn container(host: &Host) -> Container<'_> {
     let container = Container::create(host, Owner::User, "web");
     let home = host.home().display();
+    let dir = container.dir();
+    let [rootfs, upper] = ["rootfs", UPPER].map(|name| dir.join(name).display().to_string());
     container.append(&format!(
-        "lxc.net.0.type = veth\nlxc.net.0.link = {BRIDGE}\nlxc.net.0.flags = up\n\
+        "lxc.rootfs.path = overlay:{rootfs}:{upper}\n\
+         lxc.net.0.type = veth\nlxc.net.0.link = {BRIDGE}\nlxc.net.0.flags = up\n\
          lxc.net.0.ipv4.address = 10.233.0.7/24\n\
          lxc.mount.entry = {home} mnt none bind,optional,create=dir 0 0\n\
          lxc.mount.entry = tmpfs tmp tmpfs size=64k\n\
@@ -34,6 +37,17 @@ fn container(host: &Host) -> Container<'_> {
          lxc.cgroup2.cgroup.max.descendants = 100\n"
     ));
     container
+}
+
+/// What takes an overlay's changes, and what the kernel needs beside it.
+const UPPER: &str = "delta";
+const WORK: &str = "olwork";
+
+/// Removes what a start makes of an overlay, and what stays as part of the container.
+fn without_overlay(container: &Container) {
+    for name in [UPPER, WORK] {
+        let _ = fs::remove_dir_all(container.dir().join(name));
+    }
 }
 
 /// Everything of a host that a start could leave behind.
@@ -122,6 +136,7 @@ struct Start {
 }
 
 fn start(container: &Container, fault: Option<(Point, Fault)>) -> Start {
+    without_overlay(container);
     let said = Path::new("/run/said");
     let stderr = File::create(said).unwrap();
     let (mut ready, mut go) = std::io::pipe().unwrap();
@@ -164,7 +179,7 @@ fn points(container: &Container) -> Vec<Point> {
     container.stop();
     let mut points = start.trace.points;
     points.retain(|point| {
-        let is_linkers = point.role == Role::Starter && point.nth <= LINKED && is_opening(point);
+        let is_linkers = point.role == Role::Starter && point.nth <= LINKED && is_linkers(point);
         // Of calls that are made for one mount, file or setting after the other, some will do.
         let is_chosen = point.nth <= 3 || point.nth % 5 == 0;
         is_chosen && !is_linkers && CALLS.iter().any(|(number, ..)| *number == point.number)
@@ -180,10 +195,17 @@ const LINKED: usize = 3;
 
 /// A kill there is one at the call before it.
 fn changes_its_process_only(point: &Point) -> bool {
-    use nix::libc::{SYS_fcntl, SYS_fsconfig, SYS_openat, SYS_openat2, SYS_prctl, SYS_setsockopt};
+    use nix::libc::{
+        SYS_fcntl, SYS_fsconfig, SYS_ioctl, SYS_openat, SYS_openat2, SYS_poll, SYS_prctl, SYS_read,
+        SYS_recvmsg, SYS_setsockopt,
+    };
     let calls = [
         SYS_fcntl,
         SYS_fsconfig,
+        SYS_ioctl,
+        SYS_poll,
+        SYS_read,
+        SYS_recvmsg,
         SYS_openat,
         SYS_openat2,
         SYS_prctl,
@@ -192,8 +214,8 @@ fn changes_its_process_only(point: &Point) -> bool {
     calls.contains(&point.number)
 }
 
-fn is_opening(point: &Point) -> bool {
-    point.number == nix::libc::SYS_openat
+fn is_linkers(point: &Point) -> bool {
+    [nix::libc::SYS_openat, nix::libc::SYS_read].contains(&point.number)
 }
 
 /// Goes through all calls of a start with a fault at one after the other.
@@ -209,8 +231,14 @@ fn sweep(
         File::create("/run/said").unwrap();
         let points = points(&container);
         // A network namespace ends a while after its last process, and its interfaces with it.
+        // So does the process that removes the container's cgroup.
         eventually("the end", || !container.cgroup().exists() && !has_nic());
-        let before = Inventory::take(&container);
+        without_overlay(&container);
+        let mut before = Inventory::take(&container);
+        eventually("the last process's end", || {
+            before = Inventory::take(&container);
+            !before.0.iter().any(|what| what.ends_with(" berth-monitor"))
+        });
         let mut wrong = Vec::new();
         for (point, fault) in points
             .iter()
@@ -240,6 +268,7 @@ fn has_nic() -> bool {
 }
 
 fn wait_for(container: &Container, before: &Inventory) -> Result<(), String> {
+    without_overlay(container);
     let limit = Instant::now() + PATIENCE;
     loop {
         let after = Inventory::take(container);
@@ -271,10 +300,72 @@ fn a_start_that_fails_at_any_system_call_says_so_and_leaves_nothing() {
     sweep(fault, |container, start| match start.trace.code {
         // It could do without.
         Some(0) => stop(container),
-        Some(1) if start.said.starts_with("berth: ") && !start.said.contains("panicked") => Ok(()),
+        Some(1) if is_a_reason(&start.said) => Ok(()),
         Some(127) if start.said.contains("shared libraries") => Ok(()),
         other => Err(format!("ended with {other:?}")),
     });
+}
+
+/// Whether it is a message of Berth's own, without the standard library's number of the error.
+fn is_a_reason(said: &str) -> bool {
+    said.starts_with("berth: ") && !said.contains("panicked") && !said.contains("(os error")
+}
+
+/// A container that does not run is known as such, and the next command clears up what its killed
+/// monitor could not.
+fn aborted_or_gone(container: &Container, start: &Start) -> Result<(), String> {
+    if start.trace.code == Some(0) {
+        // At its last calls the first process is as good as init, which may end at any time.
+        let ended = || container.info("State") == "stopped";
+        return stop(container).or_else(|why| match ended() {
+            true if container.info("Last ended").contains("SIGKILL") => Ok(()),
+            _ => Err(why),
+        });
+    }
+    if !is_a_reason(&start.said) {
+        return Err(format!("ended with {:?}", start.trace.code));
+    }
+    let state = container.info("State");
+    match state.as_str() {
+        "stopped" => Ok(()),
+        "aborted" => {
+            let output = container.berth(&["stop", container.name]);
+            let said = String::from_utf8_lossy(&output.stderr);
+            match output.status.success() && said.contains("had been aborted") {
+                true => Ok(()),
+                false => Err(format!("stop said {said}")),
+            }
+        }
+        other => Err(format!("it is {other}")),
+    }
+}
+
+#[test]
+fn where_the_monitor_the_first_process_or_a_helper_is_killed_it_is_told_and_nothing_is_left() {
+    let seen = std::cell::RefCell::new(BTreeSet::new());
+    let aborted = std::cell::Cell::new(0);
+    sweep(
+        |point| {
+            let is_new = seen.borrow_mut().insert((point.role, point.number));
+            let others = point.role != Role::Starter && !changes_its_process_only(point);
+            (is_new && others).then_some(Fault::Kill)
+        },
+        |container, start| {
+            if !start.trace.reached {
+                return Err("was not reached".to_owned());
+            }
+            let is_aborted = start.trace.code != Some(0) && container.info("State") == "aborted";
+            aborted.set(aborted.get() + u32::from(is_aborted));
+            match is_aborted && aborted.get() % 2 == 0 {
+                // A start clears up as a stop does.
+                true => {
+                    container.start();
+                    stop(container)
+                }
+                false => aborted_or_gone(container, start),
+            }
+        },
+    );
 }
 
 #[test]

@@ -267,11 +267,11 @@ pub const CALLS: &[(i64, &str, i32)] = &{
         SYS_bind EADDRINUSE SYS_capset EPERM SYS_chdir EACCES SYS_clone EAGAIN SYS_clone3 ENOMEM
         SYS_connect EAGAIN SYS_dup3 EBUSY SYS_execve ENOMEM SYS_fchmod EPERM SYS_fchmodat EPERM
         SYS_fchown EPERM SYS_fchownat EPERM SYS_fcntl ENOLCK SYS_fsconfig EINVAL SYS_fsmount EPERM
-        SYS_fsopen EPERM SYS_ftruncate ENOSPC SYS_keyctl EDQUOT SYS_linkat ENOSPC
+        SYS_fsopen EPERM SYS_ftruncate ENOSPC SYS_ioctl EIO SYS_keyctl EDQUOT SYS_linkat ENOSPC
         SYS_listen EADDRINUSE SYS_mkdir ENOSPC SYS_mkdirat ENOSPC SYS_mknodat EPERM
         SYS_mount EPERM SYS_mount_setattr EPERM SYS_move_mount EPERM SYS_open_tree EMFILE
         SYS_openat EMFILE SYS_openat2 EMFILE SYS_pidfd_open EMFILE SYS_pipe2 EMFILE
-        SYS_pivot_root EPERM SYS_prctl EPERM SYS_prlimit64 EPERM SYS_rename ENOSPC
+        SYS_pivot_root EPERM SYS_poll ENOMEM SYS_prctl EPERM SYS_prlimit64 EPERM SYS_read EIO SYS_recvmsg ENOMEM SYS_rename ENOSPC
         SYS_renameat ENOSPC SYS_renameat2 ENOSPC SYS_rmdir EBUSY SYS_seccomp ENOMEM
         SYS_sendmsg ENOBUFS SYS_sendto ENOBUFS SYS_setgid EPERM SYS_setgroups EPERM
         SYS_sethostname EPERM SYS_setns EPERM SYS_setregid EPERM SYS_setresgid EPERM
