@@ -41,7 +41,7 @@ fn an_init_that_cannot_be_executed_is_told_with_its_line() {
                 ("/no/init", "there is no /no/init in the container"),
                 ("/bin/lost", "the interpreter it names is missing"),
                 ("/bin/plain", "not executable (chmod +x"),
-                ("/etc", "/etc cannot be executed"),
+                ("/etc", "cannot execute /etc: it is"),
                 ("/bin/strange", "no program for this machine"),
             ] {
                 let at = add(&container, &format!("lxc.init.cmd = {init}"));

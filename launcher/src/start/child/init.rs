@@ -134,11 +134,11 @@ pub(super) fn why_not_executed(plan: &StartPlan, program: &Path, error: &io::Err
              (lxc.init.cmd says which program is init)"
         ),
         Some(nix::libc::EACCES) => format!(
-            "{at}: {shown} cannot be executed: it is not executable (chmod +x in the container), \
+            "{at}: cannot execute {shown}: it is not executable (chmod +x in the container), \
              no file, or on a mount with noexec"
         ),
         Some(nix::libc::ENOEXEC) => format!(
-            "{at}: {shown} cannot be executed: it is no program for this machine (a script \
+            "{at}: cannot execute {shown}: it is no program for this machine (a script \
              begins with #! and its interpreter)"
         ),
         _ => format!("{at}: cannot execute {shown}: {}", Plain(error)),

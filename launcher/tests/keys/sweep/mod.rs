@@ -356,7 +356,7 @@ fn where_the_monitor_the_first_process_or_a_helper_is_killed_it_is_told_and_noth
             }
             let is_aborted = start.trace.code != Some(0) && container.info("State") == "aborted";
             aborted.set(aborted.get() + u32::from(is_aborted));
-            match is_aborted && aborted.get() % 2 == 0 {
+            match is_aborted && aborted.get().is_multiple_of(2) {
                 // A start clears up as a stop does.
                 true => {
                     container.start();
