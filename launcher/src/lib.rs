@@ -26,6 +26,7 @@ pub mod mapped;
 pub mod monitor;
 pub mod nic;
 pub mod output;
+pub mod owner;
 pub mod place;
 pub mod ports;
 pub mod printable;

@@ -28,7 +28,17 @@ fn main() -> ExitCode {
             return u8::try_from(error.exit_code()).unwrap_or(1).into();
         }
     };
-    match run(cli) {
+    let result = match &cli.owner {
+        None => run(cli),
+        Some(owner) if berth::owner::is_to_become() => {
+            berth::owner::become_user(owner).and_then(|()| run(cli))
+        }
+        Some(owner) => {
+            let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+            berth::owner::run(owner, &arguments, cli.verb.only_looks())
+        }
+    };
+    match result {
         Ok(code) => code.into(),
         Err(error) => {
             // Nobody may be listening; the code says it all the same.
@@ -57,7 +67,7 @@ fn run(cli: Cli) -> Result<u8> {
         Verb::Console(options) => inside::console_verb(&place()?, options),
         Verb::Exec(options) => inside::exec_verb(&place()?, options),
         Verb::Ls(options) if options.disk => copies::disk_verb(&place()?, options.json),
-        Verb::Ls(options) => look::list_verb(&place()?, options.json),
+        Verb::Ls(options) => look::list_verb(place, options),
         Verb::Info(options) => look::info_verb(&place()?, options),
         Verb::Copy(options) => copies::copy_verb(&cli, &place()?, options),
         Verb::Snapshot(verb) => copies::snapshot_verb(&place()?, verb),

@@ -11,6 +11,35 @@ pub struct Json {
     pub json: bool,
 }
 
+/// Arguments of ls.
+#[derive(Debug, Args)]
+pub struct Ls {
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+    /// Only those that run, or are frozen
+    #[arg(long, alias = "active")]
+    pub running: bool,
+    /// Only those that are stopped
+    #[arg(long)]
+    pub stopped: bool,
+    /// Only those that are frozen
+    #[arg(long)]
+    pub frozen: bool,
+    /// Print the names only
+    #[arg(short = '1', long, conflicts_with = "json")]
+    pub names: bool,
+    /// The containers of all users, for root; each user's are listed by a process of his own
+    #[arg(long, conflicts_with = "names")]
+    pub all_users: bool,
+    /// Show what they take on the disk instead, each and all together; this looks at every file
+    #[arg(short, long, conflicts_with_all = ["all_users", "names", "running", "stopped", "frozen"])]
+    pub disk: bool,
+    #[arg(short, long, hide = true)]
+    #[allow(missing_docs, reason = "lxc-ls' word for what is the default here")]
+    pub fancy: bool,
+}
+
 /// Arguments of events.
 #[derive(Debug, Args)]
 pub struct Events {
@@ -35,17 +64,6 @@ pub struct Logs {
     /// Show what its monitor wrote down instead: starts, ends, what failed
     #[arg(short, long)]
     pub monitor: bool,
-}
-
-/// Arguments of ls.
-#[derive(Debug, Args)]
-pub struct Ls {
-    /// Print JSON, for programs
-    #[arg(long)]
-    pub json: bool,
-    /// Show what they take on the disk instead, each and all together; this looks at every file
-    #[arg(short, long)]
-    pub disk: bool,
 }
 
 /// Arguments of info.

@@ -32,6 +32,10 @@ pub struct Cli {
     /// Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)
     #[arg(short = 'P', long, global = true, value_name = "DIR")]
     pub lxcpath: Option<PathBuf>,
+    /// Whose containers ls and info show, for root: berth becomes that user before it touches
+    /// anything of his
+    #[arg(long = "user", value_name = "NAME")]
+    pub owner: Option<String>,
     /// What to do
     #[command(subcommand)]
     pub verb: Verb,
@@ -49,6 +53,13 @@ impl Cli {
         let mut command = command.override_help(overview);
         let matches = command.try_get_matches_from_mut(habits::with_names_in_place(arguments))?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+impl Verb {
+    /// Whether it only looks at containers, which root does as their owner.
+    pub fn only_looks(&self) -> bool {
+        matches!(self, Self::Ls(_) | Self::Info(_))
     }
 }
 

@@ -3,6 +3,7 @@
 use berth::cli;
 use berth::commands::{events, info, list, logs};
 use berth::error::Result;
+use berth::owner;
 use berth::place::Place;
 use berth::state::State;
 use berth::time;
@@ -10,10 +11,24 @@ use berth_common::exit;
 
 use super::print::{dash, json, json_line, out, print_table, tell};
 
-pub fn list_verb(place: &Place, as_json: bool) -> Result<u8> {
-    let lines = list::list(place)?;
-    if as_json {
+pub fn list_verb(place: impl Fn() -> Result<Place>, options: &cli::Ls) -> Result<u8> {
+    if options.all_users {
+        return all_users(options);
+    }
+    let mut lines = list::list(&place()?)?;
+    lines.retain(|line| is_wanted(options, line.state));
+    if options.json {
         json(&lines)?;
+        return Ok(exit::OK);
+    }
+    if options.names {
+        for line in &lines {
+            out(&line.name)?;
+        }
+        return Ok(exit::OK);
+    }
+    let all = !(options.running || options.stopped || options.frozen);
+    if lines.is_empty() && !all {
         return Ok(exit::OK);
     }
     if lines.is_empty() {
@@ -52,6 +67,66 @@ pub fn list_verb(place: &Place, as_json: bool) -> Result<u8> {
         }
     }
     Ok(exit::OK)
+}
+
+/// Without a filter all are.
+fn is_wanted(options: &cli::Ls, state: State) -> bool {
+    let wanted = [
+        (options.running, state.has_init()),
+        (options.stopped, state == State::Stopped),
+        (options.frozen, state == State::Frozen),
+    ];
+    let mut asked = wanted.iter().filter(|(asked, _)| *asked).peekable();
+    asked.peek().is_none() || asked.any(|(_, is)| *is)
+}
+
+/// The containers of all users, with the owner of each.
+fn all_users(options: &cli::Ls) -> Result<u8> {
+    let lists = owner::all()?;
+    let mut code = exit::OK;
+    let mut found = Vec::new();
+    for list in lists {
+        match list.containers {
+            Ok(containers) => {
+                let of_user = containers.into_iter().map(|one| (list.user.clone(), one));
+                found.extend(of_user);
+            }
+            Err(why) => {
+                tell(&format!("berth: {}: {why}", list.user));
+                code = exit::FAILED;
+            }
+        }
+    }
+    let state = |one: &serde_json::Value| -> State {
+        serde_json::from_value(one["state"].clone()).unwrap_or(State::Unknown)
+    };
+    found.retain(|(_, one)| is_wanted(options, state(one)));
+    if options.json {
+        let with_owner = found.into_iter().map(|(user, mut one)| {
+            one["owner"] = user.into();
+            one
+        });
+        json(&with_owner.collect::<Vec<_>>())?;
+        return Ok(code);
+    }
+    let text = |one: &serde_json::Value, key: &str| match &one[key] {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Number(number) => number.to_string(),
+        _ => dash(),
+    };
+    let head = ["OWNER", "NAME", "STATE", "PID", "BOOT"].map(str::to_owned);
+    let rows = found.iter().map(|(user, one)| {
+        let boot = one["autostart"] == serde_json::Value::Bool(true);
+        [
+            user.clone(),
+            text(one, "name"),
+            text(one, "state"),
+            text(one, "pid"),
+            if boot { "yes".to_owned() } else { dash() },
+        ]
+    });
+    print_table(&[head].into_iter().chain(rows).collect::<Vec<_>>())?;
+    Ok(code)
 }
 
 fn shown_state(line: &list::Line) -> String {

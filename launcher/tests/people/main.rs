@@ -6,6 +6,7 @@ mod foreground;
 mod habits;
 mod inside;
 mod lxc;
+mod owner;
 mod seat;
 mod terminal;
 #[allow(dead_code, reason = "shared with other programs of tests")]
