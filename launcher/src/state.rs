@@ -16,6 +16,7 @@ use berth_kernel::fs as kernel_fs;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::start::cgroup::CgroupPlace;
 use crate::start::nic::Undo;
 
 /// The state file's name in the runtime directory.
@@ -117,9 +118,9 @@ pub struct Record {
     /// The container's init as the host sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<i32>,
-    /// The container's cgroup, absolute in the cgroup v2 hierarchy.
+    /// Where its cgroups are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cgroup: Option<String>,
+    pub cgroup: Option<CgroupPlace>,
     /// The container's ids, as `lxc.idmap` writes them: its configuration may say others by now,
     /// and what it made in its cgroup is theirs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::list::{self, Line};
 use crate::error::Result;
 use crate::place::Place;
-use crate::start::cgroup;
 use crate::state::{LastExit, Nic, Runtime};
 
 /// What there is to know.
@@ -57,8 +56,8 @@ pub fn info(place: &Place, name: &ContainerName) -> Result<Info> {
     let note = last.as_ref().and_then(|record| record.note.clone());
     let cgroup = record.as_ref().and_then(|record| record.cgroup.clone());
     let statistics = cgroup
-        .as_deref()
-        .and_then(|path| cgroup::payload_of(path).ok())
+        .as_ref()
+        .and_then(|place| place.payload().ok())
         .and_then(|payload| payload.statistics().ok());
     Ok(Info {
         line,
@@ -75,7 +74,7 @@ pub fn info(place: &Place, name: &ContainerName) -> Result<Info> {
             .as_ref()
             .and_then(|found| found.cpu.map(|cpu| cpu.as_micros() as u64)),
         processes: statistics.as_ref().and_then(|found| found.tasks),
-        cgroup,
+        cgroup: cgroup.map(|place| place.path().to_owned()),
         last_exit,
     })
 }

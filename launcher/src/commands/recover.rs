@@ -2,7 +2,6 @@
 
 use crate::error::{Error, Result};
 use crate::start::apparmor::Generated;
-use crate::start::cgroup;
 use crate::state::{LastExit, Record, Runtime, State, VerbLock, now};
 
 /// Removes the remains of an aborted container. Init died with its monitor (or is ended here);
@@ -10,8 +9,8 @@ use crate::state::{LastExit, Record, Runtime, State, VerbLock, now};
 /// is the cgroup, the socket, a profile, what the record says of NICs that outlived that namespace,
 /// and a record that is not true any more. What cannot be undone is told when all else is done.
 pub fn recover(runtime: &Runtime, record: &Record, _lock: &VerbLock) -> Result<()> {
-    if let Some(path) = &record.cgroup {
-        cgroup::remove_remains(path, &record.ids())?;
+    if let Some(place) = &record.cgroup {
+        place.remove(&record.ids())?;
     }
     let _ = std::fs::remove_file(runtime.socket());
     runtime.remove_unfinished();

@@ -99,9 +99,9 @@ pub fn stop_holding(
     }
     wait_for_monitor(runtime)?;
     if let Some(record) = &record
-        && let Some(path) = &record.cgroup
+        && let Some(place) = &record.cgroup
     {
-        crate::start::cgroup::remove_remains(path, &record.ids())?;
+        place.remove(&record.ids())?;
     }
     Ok(if ended {
         Stopped::InOrder

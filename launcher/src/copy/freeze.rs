@@ -3,8 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use berth_cgroups::{CgroupDir, CgroupPath, Hierarchy};
-use berth_common::cgroup;
+use berth_cgroups::CgroupDir;
 use berth_kernel::process;
 
 use crate::error::{Error, Result};
@@ -21,17 +20,12 @@ pub struct Frozen {
 
 /// Freezes a container. `None`: it has no cgroup of its own, or stood still already.
 pub fn freeze(record: &Record) -> Result<Option<Frozen>> {
-    let Some(path) = &record.cgroup else {
+    let Some(place) = &record.cgroup else {
         return Ok(None);
     };
     let failed =
         |error: berth_cgroups::Error| Error::other(format!("cannot freeze the container: {error}"));
-    let hierarchy = Hierarchy::detect().map_err(failed)?;
-    let path = CgroupPath::new(path).map_err(failed)?;
-    let payload = hierarchy
-        .open(&path)
-        .and_then(|dir| dir.child(cgroup::PAYLOAD));
-    let payload = payload.map_err(failed)?;
+    let payload = place.payload()?;
     if payload.is_frozen().map_err(failed)? {
         return Ok(None);
     }

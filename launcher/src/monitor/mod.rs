@@ -21,6 +21,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use berth_container_config::berth_toml;
+use berth_kernel::ns::Kind;
 use berth_kernel::{process, signal, sock};
 use berth_session_protocol::{Connection, Frame};
 use nix::sched::CloneFlags;
@@ -29,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::ports::{self, Listening};
 use crate::start::apparmor::Generated;
-use crate::start::cgroup::{self, Base, ContainerCgroup};
+use crate::start::cgroup::{Base, ContainerCgroup, why_none};
 use crate::start::plan::StartPlan;
 use crate::start::step::{Leftover, Progress, Role, Step};
 use crate::start::sync;
@@ -76,8 +77,8 @@ pub fn start(
                 runtime.remove_unfinished();
             }
             Leftover::Cgroup => {
-                let made = cgroup.as_ref().map(ContainerCgroup::path);
-                let _ = made.map(|path| cgroup::remove_remains(&path, &plan.idmap));
+                let made = cgroup.as_ref().map(ContainerCgroup::place);
+                let _ = made.map(|place| place.remove(&plan.idmap));
             }
             Leftover::Profile => {
                 let generated = plan.confinement.generated.as_ref();
@@ -114,36 +115,40 @@ fn try_start(
 
 /// The container's cgroup; `None` where it can have none and its configuration wants none.
 fn make_cgroup(plan: &StartPlan, base: Option<&Base>) -> Result<Option<ContainerCgroup>> {
-    Ok(match base {
-        Some(base) => Some(base.make(
-            &plan.name,
-            plan.cgroup_parent.as_ref(),
-            &plan.limits,
-            plan.devices.as_ref(),
-            &plan.idmap,
-        )?),
-        None if plan.devices.is_some() => {
-            let why = crate::start::cgroup::why_none();
-            return Err(Error::other(format!(
-                "lxc.cgroup2.devices cannot be obeyed: {why}"
-            )));
-        }
-        None if plan.cgroup_parent.is_some() => {
-            let at = plan.cgroup_parent.as_ref().map_or("", |parent| &parent.at);
-            let why = cgroup::why_none();
-            return Err(Error::other(format!("{at} cannot be obeyed: {why}")));
-        }
-        None => match plan.limits.first() {
-            None => None,
-            Some(limit) => {
-                return Err(Error::other(format!(
-                    "{} cannot be obeyed: {}",
-                    limit.at,
-                    cgroup::why_none()
-                )));
-            }
-        },
-    })
+    match base {
+        Some(base) => base.make(plan).map(Some),
+        None => refuse_what_needs_a_cgroup(plan).map(|()| None),
+    }
+}
+
+/// What the container cannot have without a cgroup of its own.
+fn refuse_what_needs_a_cgroup(plan: &StartPlan) -> Result<()> {
+    let shared = plan.namespaces.shared.iter();
+    let mut shared = shared.filter(|shared| shared.kind == Kind::Pid);
+    let refuse =
+        |what: &str, why: &str| Err(Error::other(format!("{what} cannot be obeyed: {why}")));
+    if let Some(pid) = shared.next() {
+        let why = format!(
+            "nothing would end what init leaves running among the other's processes but a control \
+             group of the container's own, and {}",
+            why_none()
+        );
+        return refuse(&pid.at, &why);
+    }
+    let why = format!(
+        "{}; without the line the container starts unlimited",
+        why_none()
+    );
+    if plan.devices.is_some() {
+        return refuse("lxc.cgroup2.devices", &why);
+    }
+    if let Some(at) = plan.cgroup.at() {
+        return refuse(at, &why);
+    }
+    match plan.limits.first() {
+        Some(limit) => refuse(&limit.at, &why),
+        None => Ok(()),
+    }
 }
 
 /// The sockets of its published ports.
@@ -259,8 +264,9 @@ fn monitor(
     };
     let mut run = run::Run::new(plan, runtime, cgroup, listener.as_fd(), ports, front, desk);
     if let Err(error) = run.start(Some(starter.as_fd())) {
-        drop(run.finish());
+        let waiting = run.finish();
         // The starter removes the cgroup, unless it was killed.
+        let cgroup = cgroup.filter(|_| !waiting.left_cgroup);
         run::leave_janitor(plan, runtime, cgroup, false);
         return failed(error);
     }
@@ -273,6 +279,7 @@ fn monitor(
     drop(starter);
     run.serve();
     let waiting = run.finish();
+    let cgroup = cgroup.filter(|_| !waiting.left_cgroup);
     run::leave_janitor(plan, runtime, cgroup, plan.ephemeral);
     waiting.tell(plan);
     drop(lock);

@@ -1,23 +1,25 @@
 //! A container's cgroup: below its owner's delegated one, with a place for the monitor and one
 //! for the container itself.
 
+mod apart;
 mod parent;
+mod place;
 mod roots;
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use berth_cgroups::devices::DeviceFilter;
-use berth_cgroups::{CgroupDir, CgroupPath, DelegatedBase, Hierarchy};
+use berth_cgroups::{CgroupDir, DelegatedBase, Hierarchy};
 use berth_common::{ContainerName, cgroup};
 use berth_container_config::IdMapping;
 use berth_kernel::cred;
 
-use super::plan::{CgroupLimit, CgroupParent};
+use super::plan::{CgroupLimit, CgroupPlaces, CgroupWay, StartPlan};
 use super::remains::{self, Root};
 use crate::error::{Error, Result};
 use crate::systemd::has_systemd;
 use parent::Parent;
+pub use place::CgroupPlace;
 
 /// How long processes get to vanish after they were killed.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
@@ -31,13 +33,15 @@ pub struct Base {
 /// A container's cgroup.
 #[derive(Debug)]
 pub struct ContainerCgroup {
-    path: CgroupPath,
+    place: CgroupPlace,
     /// The monitor's.
     pub monitor: CgroupDir,
     /// The container's own.
     pub payload: CgroupDir,
     /// Where processes of the owner sit that belong to no container.
     pub leaf: Option<CgroupDir>,
+    /// Where the monitor ends, if that is said.
+    pivot: Option<CgroupDir>,
 }
 
 impl Base {
@@ -55,20 +59,13 @@ impl Base {
         Ok(base.map(|base| Self { base }))
     }
 
-    /// Makes a container's cgroup, in `below` if that is given, and sets its limits.
+    /// Makes a container's cgroups and sets its limits.
     ///
     /// The caller must not have processes in the delegated cgroup itself; if it has (a session
     /// without our PAM module), they are moved to the leaf, as the kernel wants it.
-    /// What a container of that name and with these `ids` left is removed first. After an error
+    /// What a container of that name and with the same ids left is removed first. After an error
     /// nothing is left.
-    pub fn make(
-        &self,
-        name: &ContainerName,
-        below: Option<&CgroupParent>,
-        limits: &[CgroupLimit],
-        devices: Option<&DeviceFilter>,
-        ids: &[IdMapping],
-    ) -> Result<ContainerCgroup> {
+    pub fn make(&self, plan: &StartPlan) -> Result<ContainerCgroup> {
         let dir = self.base.dir();
         let leaf = if dir.processes().map_err(fail)?.is_empty() {
             match dir.child(cgroup::LEAF) {
@@ -79,31 +76,57 @@ impl Base {
         } else {
             Some(self.base.drain_into_leaf().map_err(fail)?)
         };
-        hand_on(dir, limits)?;
-        let parent = Parent::open(&self.base, below, limits)?;
-        parent.refuse_others_below(name)?;
+        hand_on(dir, &plan.limits)?;
+        let pivot = match &plan.cgroup.pivot {
+            Some(way) => Some(apart::pivot(&self.base, way, &plan.limits)?),
+            None => None,
+        };
+        let limit = |limited: &CgroupDir| {
+            for limit in &plan.limits {
+                let set = limit.setting.apply(limited);
+                set.map_err(|error| Error::other(format!("{}: {error}", limit.at)))?;
+            }
+            plan.devices.as_ref().map_or(Ok(()), |devices| {
+                limited.filter_devices(devices).map_err(fail)
+            })
+        };
+        let made = match &plan.cgroup.places {
+            CgroupPlaces::Together(below) => self.together(plan, below.as_ref(), limit)?,
+            CgroupPlaces::Apart(apart) => apart::make(&self.base, plan, apart, limit)?,
+        };
+        Ok(ContainerCgroup {
+            place: made.place,
+            monitor: made.monitor,
+            payload: made.payload,
+            leaf,
+            pivot,
+        })
+    }
+
+    /// Both in one.
+    fn together(
+        &self,
+        plan: &StartPlan,
+        below: Option<&CgroupWay>,
+        limit: impl FnOnce(&CgroupDir) -> Result<()>,
+    ) -> Result<apart::Made> {
+        let name = &plan.name;
+        let (at, names) = below.map_or(("", &[][..]), |way| (&way.at, &way.names));
+        let parent = Parent::open(&self.base, at, names, &plan.limits)?;
+        parent.refuse_others_below(plan)?;
         let (dir, path) = (&parent.dir, parent.path.child(name.as_str()).map_err(fail)?);
         // Never one that was there before: where `cgroup.kill` was written to a cgroup, some
         // kernels (seen on 6.18) kill at once what clone3 puts into it from elsewhere.
         // It may hold what is the container's ids', and a monitor whose starter was killed.
+        let place = CgroupPlace::Together(path.as_path().display().to_string());
         if dir.remove_tree(name.as_str()).is_err() {
-            remove_remains(&path.as_path().display().to_string(), ids)?;
+            place.remove(&plan.idmap)?;
         }
-        let made = make_below(dir, name, limits, |payload| {
-            for limit in limits {
-                let set = limit.setting.apply(payload);
-                set.map_err(|error| Error::other(format!("{}: {error}", limit.at)))?;
-            }
-            devices.map_or(Ok(()), |devices| {
-                payload.filter_devices(devices).map_err(fail)
-            })
-        });
-        match made {
-            Ok((monitor, payload)) => Ok(ContainerCgroup {
-                path,
+        match make_below(dir, name, &plan.limits, limit) {
+            Ok((monitor, payload)) => Ok(apart::Made {
                 monitor,
                 payload,
-                leaf,
+                place,
             }),
             Err(error) => {
                 // Nobody was in it yet. The first error is the one to tell.
@@ -174,15 +197,22 @@ fn hand_on(dir: &CgroupDir, limits: &[CgroupLimit]) -> Result<()> {
 impl ContainerCgroup {
     /// All its descriptors.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        [Some(&self.monitor), Some(&self.payload), self.leaf.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(AsFd::as_fd)
+        let always = [&self.monitor, &self.payload].into_iter();
+        always.chain(&self.leaf).chain(&self.pivot).map(AsFd::as_fd)
     }
 
     /// Its place in the hierarchy.
-    pub fn path(&self) -> String {
-        self.path.as_path().display().to_string()
+    pub fn place(&self) -> &CgroupPlace {
+        &self.place
+    }
+
+    /// Moves the calling monitor to where it is said to end, and removes all that is the
+    /// container's. `false`: nothing is said, or that cgroup is gone.
+    pub fn leave(&self, ids: &[IdMapping]) -> Result<bool> {
+        match &self.pivot {
+            Some(pivot) if pivot.move_self().is_ok() => self.place.remove(ids).map(|()| true),
+            _ => Ok(false),
+        }
     }
 
     /// Ends every process of the container and waits until they are gone. Not by `cgroup.kill`:
@@ -209,61 +239,18 @@ impl ContainerCgroup {
 pub fn why_none() -> &'static str {
     if Hierarchy::detect().is_err() {
         return "this host has no cgroup v2 hierarchy (an administrator makes one with: mount -t \
-                cgroup2 cgroup2 /sys/fs/cgroup); without the line the container starts unlimited";
+                cgroup2 cgroup2 /sys/fs/cgroup)";
     }
     match cred::effective_uid().is_root() {
         true => {
             "the control group that this runs in is not root's to arrange (with systemd, start it \
-             without --here, or in a unit with Delegate=yes); without the line the container starts \
-             unlimited"
+             without --here, or in a unit with Delegate=yes)"
         }
         false => {
             "no control group of yours reaches here (log in again, or ask an administrator for \
-             Berth's PAM module); without the line the container starts unlimited"
+             Berth's PAM module)"
         }
     }
-}
-
-/// Ends whatever is left in the cgroup at `path` and removes it; both are from a state file, as are
-/// the container's ids.
-pub fn remove_remains(path: &str, ids: &[IdMapping]) -> Result<()> {
-    let Ok(hierarchy) = Hierarchy::detect() else {
-        return Ok(());
-    };
-    let path = CgroupPath::new(path).map_err(fail)?;
-    let dir = match hierarchy.open(&path) {
-        Ok(dir) => dir,
-        Err(error) if error.is_not_found() => return Ok(()),
-        Err(error) => return Err(fail(error)),
-    };
-    kill(&dir)?;
-    match dir.child(cgroup::PAYLOAD) {
-        Ok(payload) => remains::empty(&payload, Root::Ids(ids))?,
-        Err(error) if error.is_not_found() => {}
-        Err(error) => return Err(fail(error)),
-    }
-    drop(dir);
-    remove(&hierarchy, &path)
-}
-
-fn remove(hierarchy: &Hierarchy, path: &CgroupPath) -> Result<()> {
-    let (Some(parent), Some(name)) = (path.parent(), path.name()) else {
-        return Ok(());
-    };
-    hierarchy
-        .open(&parent)
-        .and_then(|parent| parent.remove_tree(name))
-        .map_err(fail)?;
-    Ok(())
-}
-
-/// The open cgroup of a running container, from its state file.
-pub fn payload_of(path: &str) -> Result<CgroupDir> {
-    let hierarchy = Hierarchy::detect().map_err(fail)?;
-    let path = CgroupPath::new(path)
-        .and_then(|path| path.child(cgroup::PAYLOAD))
-        .map_err(fail)?;
-    hierarchy.open(&path).map_err(fail)
 }
 
 fn kill(dir: &CgroupDir) -> Result<()> {

@@ -1,5 +1,6 @@
 //! What a start is going to do, decided and checked before anything is made.
 
+mod cgroup;
 mod console;
 mod init;
 mod log;
@@ -24,6 +25,7 @@ use nix::sched::CloneFlags;
 use crate::hook::Hooks;
 
 use super::confinement::Confinement;
+pub use cgroup::{ApartPlan, CgroupPlaces, CgroupPlan, CgroupWay};
 pub use console::{ConsolePlan, LogFilePlan, PeerPlan};
 pub use log::LogPlan;
 pub use namespaces::{NamespacesPlan, SharedPlan, Source};
@@ -104,15 +106,6 @@ pub enum AutoMount {
     ReadWrite,
 }
 
-/// A cgroup below the delegated one in which a container's is made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CgroupParent {
-    /// File, line and key, for errors.
-    pub at: String,
-    /// The names on the way there.
-    pub names: Vec<String>,
-}
-
 /// Time namespaces (linux/sched.h, 5.6).
 pub const CLONE_NEWTIME: i32 = 0x80;
 
@@ -150,8 +143,8 @@ pub struct StartPlan {
     pub namespaces: NamespacesPlan,
     /// Whether it shares the host's network instead.
     pub host_network: bool,
-    /// Where its cgroup is made; `None`: right below the delegated one.
-    pub cgroup_parent: Option<CgroupParent>,
+    /// Where its cgroups are made.
+    pub cgroup: CgroupPlan,
     /// Limits on its cgroup.
     pub limits: Vec<CgroupLimit>,
     /// What it may do with devices; `None`: what its processes' rights are.

@@ -18,6 +18,8 @@ mod lives;
 mod logs;
 mod namespaces;
 mod net;
+mod net_ovs;
+mod net_phys;
 mod net_root;
 mod net_scripts;
 mod net_user;

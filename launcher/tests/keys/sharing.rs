@@ -3,8 +3,10 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use berth_test_private_host::Cgroups;
+
 use crate::namespaces::{of, of_host};
-use crate::world::{Container, Owner, eventually, on_host, refused_each};
+use crate::world::{Container, Owner, eventually, on_host, on_host_with, refused_each};
 
 #[test]
 fn what_is_shared_is_another_containers() {
@@ -368,4 +370,31 @@ fn roots_containers_share_users_and_processes() {
         db.destroy();
         web.destroy();
     });
+}
+
+/// The process numbers are another's, so init's end ends nobody else.
+#[test]
+fn processes_are_shared_only_where_a_cgroup_ends_them() {
+    on_host_with(
+        |setup| setup.cgroups = Cgroups::None,
+        |host| {
+            for owner in [Owner::User, Owner::Root] {
+                let db = Container::create(host, owner, "db");
+                let web = Container::create(host, owner, "web");
+                db.start();
+                web.append("lxc.init.cmd = /bin/sleep 1000");
+                if owner == Owner::User {
+                    web.append("lxc.namespace.share.user = db");
+                }
+                web.append("lxc.namespace.share.pid = db");
+                let line = fs::read_to_string(web.config()).unwrap().lines().count();
+                web.start_is_refused(&format!(
+                    "{}:{line}: lxc.namespace.share.pid cannot be obeyed: nothing would end what",
+                    web.config().display()
+                ));
+                db.destroy();
+                web.destroy();
+            }
+        },
+    );
 }

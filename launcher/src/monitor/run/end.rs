@@ -145,6 +145,7 @@ impl Run<'_> {
             let text = format!("the AppArmor profile {name} is left: {why}");
             log::failure(&self.plan.log, &text);
         }
+        let left_cgroup = self.leave_cgroup();
         self.record.state = State::Stopped;
         self.record.init = None;
         self.record.ready = false;
@@ -160,8 +161,20 @@ impl Run<'_> {
             connections: self.waiting,
             front: self.terminals.take_front(),
             last: self.last,
+            left_cgroup,
             lxc: self.lxc,
         }
+    }
+
+    /// Whether nothing of the container's cgroups is left, the monitor's own included.
+    fn leave_cgroup(&self) -> bool {
+        let left = self.cgroup.map(|cgroup| cgroup.leave(&self.plan.idmap));
+        left.is_some_and(|left| {
+            left.unwrap_or_else(|error| {
+                log::failure(&self.plan.log, &error.to_string());
+                false
+            })
+        })
     }
 }
 
@@ -171,6 +184,8 @@ pub struct Waiting {
     front: Option<Front>,
     last: Option<Exit>,
     lxc: lxc::Desk,
+    /// Whether its cgroups are removed already, because the monitor is elsewhere.
+    pub left_cgroup: bool,
 }
 
 impl Waiting {
@@ -202,7 +217,7 @@ pub fn leave_janitor(
     let Ok(monitor) = PidFd::open(nix::unistd::getpid().as_raw()) else {
         return;
     };
-    let path = leaf.and(cgroup).map(ContainerCgroup::path);
+    let place = leaf.and(cgroup).map(ContainerCgroup::place);
     let janitor = process::clone(CloneFlags::empty(), leaf.map(AsFd::as_fd), || {
         // Whoever waits for the end of the monitor's connections must not wait for us.
         if process::close_others(&[monitor.as_fd()]).is_err() {
@@ -217,8 +232,7 @@ pub fn leave_janitor(
         if !matches!(runtime.monitor_pid(), Ok(None)) {
             return 0;
         }
-        let removed = path
-            .is_none_or(|path| crate::start::cgroup::remove_remains(&path, &plan.idmap).is_ok());
+        let removed = place.is_none_or(|place| place.remove(&plan.idmap).is_ok());
         drop(lock);
         if destroy && let Err(error) = destroy_container(plan) {
             log::failure(&plan.log, &format!("cannot destroy: {error}"));

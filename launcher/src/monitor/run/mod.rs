@@ -109,7 +109,7 @@ impl<'a> Run<'a> {
         lxc: lxc::Desk,
     ) -> Self {
         let mut record = Record::new(State::Starting);
-        record.cgroup = cgroup.map(ContainerCgroup::path);
+        record.cgroup = cgroup.map(|cgroup| cgroup.place().clone());
         record.set_ids(&plan.idmap);
         let generated = plan.confinement.generated.as_ref();
         record.profile = generated.map(|generated| generated.name.clone());

@@ -2,6 +2,7 @@
 //! anything is made.
 
 mod apparmor;
+mod cgroup;
 mod confinement;
 mod console;
 mod devices;
@@ -26,7 +27,7 @@ use berth_kernel::cred;
 use berth_kernel::ns::Kind;
 
 use super::label;
-use super::plan::{AutoMount, CgroupLimit, CgroupParent, LogPlan, StartPlan};
+use super::plan::{AutoMount, CgroupLimit, LogPlan, StartPlan};
 use crate::error::{Error, Result};
 use crate::hook::{Hooks, Paths};
 use crate::place::Place;
@@ -90,10 +91,7 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         host_network: network.of_host,
         namespaces,
         warnings: network.warnings,
-        cgroup_parent: config.running.cgroup_dir.as_ref().map(|dir| CgroupParent {
-            at: format!("{}: lxc.cgroup.dir", dir.at),
-            names: dir.value.clone(),
-        }),
+        cgroup: cgroup::cgroup(name, config)?,
         limits: limits(config)?,
         devices: devices::devices(config),
         mounts: mount::mounts(config, &dir)?,

@@ -2,11 +2,12 @@
 //! (`lxc.cgroup.dir`).
 
 use berth_cgroups::{CgroupDir, CgroupPath, DelegatedBase};
-use berth_common::{ContainerName, cgroup};
+use berth_common::cgroup;
 
+use super::apart::{is_containers, mark, marked};
 use super::{fail, hand_on};
 use crate::error::{Error, Result};
-use crate::start::plan::{CgroupLimit, CgroupParent};
+use crate::start::plan::{CgroupLimit, StartPlan};
 
 /// An open cgroup in which containers' are made.
 pub(super) struct Parent {
@@ -19,19 +20,17 @@ impl Parent {
     /// finds them again. After an error nothing is left of it.
     pub(super) fn open(
         base: &DelegatedBase,
-        wanted: Option<&CgroupParent>,
+        at: &str,
+        names: &[String],
         limits: &[CgroupLimit],
     ) -> Result<Self> {
         let mut parent = Self {
             dir: base.dir().try_clone().map_err(fail)?,
             path: base.path().clone(),
         };
-        let Some(wanted) = wanted else {
-            return Ok(parent);
-        };
         let mut first_made = None;
-        for name in &wanted.names {
-            match parent.step(name, wanted, limits) {
+        for name in names {
+            match parent.step(name, at, limits) {
                 Ok((next, made)) => {
                     let above = std::mem::replace(&mut parent, next);
                     if made && first_made.is_none() {
@@ -48,12 +47,7 @@ impl Parent {
         Ok(parent)
     }
 
-    fn step(
-        &self,
-        name: &str,
-        wanted: &CgroupParent,
-        limits: &[CgroupLimit],
-    ) -> Result<(Self, bool)> {
+    fn step(&self, name: &str, at: &str, limits: &[CgroupLimit]) -> Result<(Self, bool)> {
         let (dir, made) = self.dir.make_child_or_open(name).map_err(fail)?;
         let next = Self {
             dir,
@@ -61,8 +55,8 @@ impl Parent {
         };
         let refuse = |why: &str| {
             Err(Error::other(format!(
-                "{}: {} {why}; choose another name",
-                wanted.at, next.path
+                "{at}: {} {why}; choose another name",
+                next.path
             )))
         };
         if !made && is_containers(&next.dir)? {
@@ -80,15 +74,22 @@ impl Parent {
     }
 
     /// A container's cgroup is removed with all that is in it: that must be the container's.
-    pub(super) fn refuse_others_below(&self, name: &ContainerName) -> Result<()> {
-        let there = match self.dir.child(name.as_str()) {
+    pub(super) fn refuse_others_below(&self, plan: &StartPlan) -> Result<()> {
+        let there = match self.dir.child(plan.name.as_str()) {
             Ok(there) => there,
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(fail(error)),
         };
         let ours =
             |child: &std::ffi::OsString| child == cgroup::MONITOR || child == cgroup::PAYLOAD;
-        match there.children().map_err(fail)?.iter().all(ours) {
+        let is_others = match marked(&there)? {
+            Some(found) => found != mark(plan)?.as_bytes(),
+            None => false,
+        };
+        let children = there.children().map_err(fail)?;
+        // A container's processes are in those two.
+        let is_others = is_others || children.is_empty() && there.is_populated().map_err(fail)?;
+        match !is_others && children.iter().all(ours) {
             true => Ok(()),
             false => Err(Error::other(format!(
                 "the cgroup {} holds others than this container's (is it named in another one's \
@@ -97,9 +98,4 @@ impl Parent {
             ))),
         }
     }
-}
-
-fn is_containers(dir: &CgroupDir) -> Result<bool> {
-    let children = dir.children().map_err(fail)?;
-    Ok(children.iter().any(|child| child == cgroup::PAYLOAD))
 }

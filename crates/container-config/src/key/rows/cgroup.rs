@@ -42,28 +42,34 @@ pub(super) static ROWS: &[Key] = &[
         value::cgroup_path
     )
     .shown_by("keys::cgroup_dir::the_containers_cgroup_is_made_there"),
-    not_obeyed(
+    scalar!(
         "lxc.cgroup.dir.container",
-        "the container's control group: it is always payload beside monitor, in one that is made and \
-         removed as a whole; lxc.cgroup.dir says where",
+        "the container's control group, with its limits, below its owner's",
+        running.cgroup_container,
+        value::cgroup_path
     )
-    .shown_by("keys::cgroup_dir::places_within_it_are_refused"),
-    not_obeyed(
+    .shown_by("keys::cgroup_dir::container_and_monitor_are_where_each_is_said_to_be"),
+    scalar!(
         "lxc.cgroup.dir.container.inner",
-        "a control group namespace's root below the limits: the container cannot change its limits in \
-         any case",
+        "the control group below that one which the container sees as the top",
+        running.cgroup_inner,
+        value::cgroup_path
     )
-    .shown_by("keys::cgroup_dir::places_within_it_are_refused"),
-    not_obeyed(
+    .shown_by("keys::cgroup_dir::the_container_is_below_its_limits"),
+    scalar!(
         "lxc.cgroup.dir.monitor",
-        "the monitor's control group: it is always monitor beside payload; lxc.cgroup.dir says where",
+        "the monitor's control group, below its owner's",
+        running.cgroup_monitor,
+        value::cgroup_path
     )
-    .shown_by("keys::cgroup_dir::places_within_it_are_refused"),
-    not_obeyed(
+    .shown_by("keys::cgroup_dir::container_and_monitor_are_where_each_is_said_to_be"),
+    scalar!(
         "lxc.cgroup.dir.monitor.pivot",
-        "where a dying monitor goes: its control group is removed after its end",
+        "the control group in which a monitor ends; it stays",
+        running.cgroup_pivot,
+        value::cgroup_path
     )
-    .shown_by("keys::cgroup_dir::places_within_it_are_refused"),
+    .shown_by("keys::cgroup_dir::a_monitor_ends_in_the_pivot"),
     scalar!(
         "lxc.cgroup.relative",
         "staying below the caller's control group, as all containers do",
