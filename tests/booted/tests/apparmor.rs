@@ -1,7 +1,9 @@
 //! Profiles of AppArmor, on a kernel that has it.
 
 use berth_test_harness::{Host, Image, Result};
+use std::time::Duration;
 
+const LIMIT: Duration = Duration::from_secs(60);
 const PROFILES: &str = "cat /sys/kernel/security/apparmor/profiles";
 
 #[test]
@@ -31,6 +33,20 @@ fn init_and_commands_are_under_the_profile_that_is_named_or_generated() -> Resul
     host.root("berth stop -k web")?.ok()?;
     let left = host.root(PROFILES)?.ok()?;
     assert!(!left.contains("lxc-web"), "{left}");
+
+    // Also when nobody was there to remove it, and when it is destroyed then.
+    host.root(
+        "berth create gone && printf 'lxc.net =\\nlxc.apparmor.profile = generated\\n' \
+         >> /var/lib/lxc/gone/config && berth start gone",
+    )?
+    .ok()?;
+    host.root("kill -9 $(berth info gone | sed -n 's/^Monitor[: ]*//p')")?
+        .ok()?;
+    host.wait_until("berth info gone | grep -q aborted", LIMIT)?;
+    assert!(host.root(PROFILES)?.ok()?.contains("lxc-gone"));
+    host.root("berth destroy gone")?.ok()?;
+    let left = host.root(PROFILES)?.ok()?;
+    assert!(!left.contains("lxc-gone"), "{left}");
 
     // A rule that is none is refused before anything is made.
     host.root(&format!(
