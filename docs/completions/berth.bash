@@ -383,7 +383,7 @@ _berth() {
 
     case "${cmd}" in
         berth)
-            opts="-P -h -V --lxcpath --help --version create start stop restart freeze unfreeze wait events logs publish unpublish attach exec console ls list info copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
+            opts="-P -h -V --lxcpath --user --help --version create start stop restart freeze unfreeze wait events logs publish unpublish attach exec console ls list info copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -394,6 +394,10 @@ _berth() {
                     return 0
                     ;;
                 -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1935,7 +1939,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__ls)
-            opts="-d -P -h --json --disk --lxcpath --help"
+            opts="-1 -d -f -P -h --json --running --stopped --frozen --names --all-users --disk --fancy --lxcpath --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

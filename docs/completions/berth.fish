@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_berth_global_optspecs
-    string join \n P/lxcpath= h/help V/version
+    string join \n P/lxcpath= user= h/help V/version
 end
 
 function __fish_berth_needs_command
@@ -25,6 +25,7 @@ function __fish_berth_using_subcommand
 end
 
 complete -c berth -n "__fish_berth_needs_command" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_needs_command" -l user -d 'Whose containers ls and info show, for root: berth becomes that user before it touches anything of his' -r
 complete -c berth -n "__fish_berth_needs_command" -s h -l help -d 'Print help'
 complete -c berth -n "__fish_berth_needs_command" -s V -l version -d 'Print version'
 complete -c berth -n "__fish_berth_needs_command" -f -a "create" -d 'Make a container'
@@ -145,11 +146,23 @@ complete -c berth -n "__fish_berth_using_subcommand console" -l clear-log -d 'Fo
 complete -c berth -n "__fish_berth_using_subcommand console" -s h -l help -d 'Print help'
 complete -c berth -n "__fish_berth_using_subcommand ls" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
 complete -c berth -n "__fish_berth_using_subcommand ls" -l json -d 'Print JSON, for programs'
+complete -c berth -n "__fish_berth_using_subcommand ls" -l running -d 'Only those that run, or are frozen'
+complete -c berth -n "__fish_berth_using_subcommand ls" -l stopped -d 'Only those that are stopped'
+complete -c berth -n "__fish_berth_using_subcommand ls" -l frozen -d 'Only those that are frozen'
+complete -c berth -n "__fish_berth_using_subcommand ls" -s 1 -l names -d 'Print the names only'
+complete -c berth -n "__fish_berth_using_subcommand ls" -l all-users -d 'The containers of all users, for root; each user\'s are listed by a process of his own'
 complete -c berth -n "__fish_berth_using_subcommand ls" -s d -l disk -d 'Show what they take on the disk instead, each and all together; this looks at every file'
+complete -c berth -n "__fish_berth_using_subcommand ls" -s f -l fancy
 complete -c berth -n "__fish_berth_using_subcommand ls" -s h -l help -d 'Print help'
 complete -c berth -n "__fish_berth_using_subcommand list" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
 complete -c berth -n "__fish_berth_using_subcommand list" -l json -d 'Print JSON, for programs'
+complete -c berth -n "__fish_berth_using_subcommand list" -l running -d 'Only those that run, or are frozen'
+complete -c berth -n "__fish_berth_using_subcommand list" -l stopped -d 'Only those that are stopped'
+complete -c berth -n "__fish_berth_using_subcommand list" -l frozen -d 'Only those that are frozen'
+complete -c berth -n "__fish_berth_using_subcommand list" -s 1 -l names -d 'Print the names only'
+complete -c berth -n "__fish_berth_using_subcommand list" -l all-users -d 'The containers of all users, for root; each user\'s are listed by a process of his own'
 complete -c berth -n "__fish_berth_using_subcommand list" -s d -l disk -d 'Show what they take on the disk instead, each and all together; this looks at every file'
+complete -c berth -n "__fish_berth_using_subcommand list" -s f -l fancy
 complete -c berth -n "__fish_berth_using_subcommand list" -s h -l help -d 'Print help'
 complete -c berth -n "__fish_berth_using_subcommand info" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
 complete -c berth -n "__fish_berth_using_subcommand info" -l json -d 'Print JSON, for programs'

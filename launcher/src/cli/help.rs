@@ -37,10 +37,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "config",
         ],
     ),
-    (
-        "Copies",
-        &["copy", "snapshot", "restore", "rename", "destroy"],
-    ),
+    ("Copies", &["copy", "snapshot", "rename", "destroy"]),
     ("The host", &["doctor", "cgroup", "nic"]),
     ("For administrators", &["grant", "grants", "revoke"]),
 ];

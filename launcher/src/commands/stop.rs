@@ -125,6 +125,10 @@ pub fn ask_to_stop(place: &Place, name: &ContainerName) -> Result<()> {
         .map_err(|error| Error::other(format!("cannot ask the monitor: {error}")))
 }
 
+/// A monitor that closes a connection without a word ends, or has turned it away; it is gone by
+/// then if it ends.
+const LAST_WORD: Duration = Duration::from_secs(5);
+
 /// Sends a request and waits for the container's end; whether it came within `limit`. A monitor
 /// that is gone means the end, too: the kernel took the container with it.
 fn ask(runtime: &Runtime, request: &Request, limit: Option<Duration>) -> Result<bool> {
@@ -140,27 +144,43 @@ fn ask(runtime: &Runtime, request: &Request, limit: Option<Duration>) -> Result<
         .map_err(|error| Error::os("set a time limit", error))?;
     let frame: Frame = request.frame();
     if connection.send(&frame, &[]).is_err() {
-        return Ok(true);
+        return turned_away_or_gone(runtime);
     }
     match connection.recv() {
         Ok(Some((frame, fds))) => match Answer::of(&frame, fds) {
             Some(Answer::Refused(_, why)) => Err(Error::other(why)),
             _ => Ok(true),
         },
-        Ok(None) => Ok(true),
         Err(error) if error.is_would_block() => Ok(false),
-        Err(_) => Ok(true),
+        Ok(None) | Err(_) => turned_away_or_gone(runtime),
+    }
+}
+
+fn turned_away_or_gone(runtime: &Runtime) -> Result<bool> {
+    match is_gone_within(runtime, LAST_WORD)? {
+        true => Ok(true),
+        false => Err(Error::other(
+            "the container's monitor turned the request away: it hears nobody but its owner on \
+             the host, and not more than 256 at once",
+        )),
     }
 }
 
 /// Waits until no monitor lives: it says that the container has stopped shortly before its end.
 pub fn wait_for_monitor(runtime: &Runtime) -> Result<()> {
-    let deadline = std::time::Instant::now() + KILL_LIMIT;
+    match is_gone_within(runtime, KILL_LIMIT)? {
+        true => Ok(()),
+        false => Err(Error::other("the container's monitor does not end")),
+    }
+}
+
+fn is_gone_within(runtime: &Runtime, limit: Duration) -> Result<bool> {
+    let deadline = std::time::Instant::now() + limit;
     while runtime.monitor_pid()?.is_some() {
         if std::time::Instant::now() > deadline {
-            return Err(Error::other("the container's monitor does not end"));
+            return Ok(false);
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    Ok(())
+    Ok(true)
 }
