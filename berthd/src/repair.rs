@@ -6,6 +6,7 @@ use crate::policy;
 use berth_cgroups::session::{
     class_has_person, hand_over, is_session_id, service_has_person, session_owner,
 };
+use berth_cgroups::slice::{self, Attach};
 use berth_cgroups::{CgroupDir, CgroupPath, DelegatedBase, Error, Hierarchy};
 use berth_common::{Uid, cgroup, path, unit};
 use berth_kernel::fs;
@@ -30,7 +31,8 @@ pub fn repair(bus: &SystemBus, caller: &mut Caller) -> Result<String, Refusal> {
             path::BERTHD_CONF
         )));
     }
-    if let Some(file) = service_with_session_none(Path::new(path::PAM_DIR)) {
+    let pam = Path::new(path::PAM_DIR);
+    if let Some(file) = service_that_says(pam, "session", "none") {
         return Err(Refusal::Refused(format!(
             "an administrator does not want sessions to be delegated (session=none in {file})"
         )));
@@ -64,6 +66,9 @@ pub fn repair(bus: &SystemBus, caller: &mut Caller) -> Result<String, Refusal> {
         Ok(controllers) => {
             let without = controllers.refused.iter().map(|(name, _)| name.as_str());
             let without = without.collect::<Vec<_>>().join(" ");
+            if service_that_says(pam, "attach", "session").is_none() {
+                open_slice(&hierarchy, &path, user.uid);
+            }
             tracing::info!(
                 "user {} ({}), process {}: delegated {path}{}",
                 user.uid,
@@ -87,6 +92,23 @@ pub fn repair(bus: &SystemBus, caller: &mut Caller) -> Result<String, Refusal> {
             "session {} was not delegated: {error}",
             session.id
         ))),
+    }
+}
+
+/// Lets the user move processes between his sessions, as a login would have. The session is his
+/// whether or not that can be had.
+fn open_slice(hierarchy: &Hierarchy, session: &CgroupPath, uid: Uid) {
+    let slice = session.parent().unwrap_or_else(CgroupPath::root);
+    match hierarchy
+        .open(&slice)
+        .and_then(|slice| slice::open_to_user(&slice, uid))
+    {
+        Ok(Attach::Any) => {}
+        Ok(Attach::NoControllers) => tracing::debug!("{slice} has no controller on"),
+        Ok(Attach::Undelegated(scope)) => {
+            tracing::debug!("{} in {slice} is not delegated", scope.display());
+        }
+        Err(error) => tracing::warn!("no attaching from session to session: {error}"),
     }
 }
 
@@ -180,9 +202,9 @@ fn check_scope(scope: &CgroupDir, session: &Session) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The first file of PAM's configuration in which `session=none` stands in a line of `pam_berth`:
-/// whoever wrote it wants sessions to stay as they are, also after the fact.
-fn service_with_session_none(dir: &Path) -> Option<String> {
+/// The first file of PAM's configuration in which `KEY=VALUE` stands in a line of `pam_berth`:
+/// whoever wrote it wants that for sessions that are handed over after the fact, too.
+fn service_that_says(dir: &Path, key: &str, value: &str) -> Option<String> {
     let names = fs::open_dir(dir)
         .and_then(|dir| fs::entries(dir.as_fd(), MAX_PAM_FILES))
         .unwrap_or_default();
@@ -191,11 +213,11 @@ fn service_with_session_none(dir: &Path) -> Option<String> {
         let bytes = fs::open_regular(&file)
             .and_then(|open| fs::read_bounded(open, MAX_PAM_FILE))
             .ok()?;
-        says_session_none(&String::from_utf8_lossy(&bytes)).then(|| file.display().to_string())
+        says(&String::from_utf8_lossy(&bytes), key, value).then(|| file.display().to_string())
     })
 }
 
-fn says_session_none(text: &str) -> bool {
+fn says(text: &str, key: &str, value: &str) -> bool {
     text.lines().any(|line| {
         let line = line.split('#').next().unwrap_or_default();
         let mut last = None;
@@ -204,11 +226,11 @@ fn says_session_none(text: &str) -> bool {
             return false;
         }
         for word in words {
-            if let Some(value) = word.strip_prefix("session=") {
-                last = Some(value);
+            if let Some((_, said)) = word.split_once('=').filter(|(name, _)| *name == key) {
+                last = Some(said);
             }
         }
-        last == Some("none")
+        last == Some(value)
     })
 }
 
@@ -235,8 +257,10 @@ mod tests {
             ("session optional pam_other.so session=none\n", false),
             ("", false),
         ] {
-            assert_eq!(says_session_none(text), is_none, "{text:?}");
+            assert_eq!(says(text, "session", "none"), is_none, "{text:?}");
         }
+        let both = "session optional pam_berth.so attach=session session=delegate";
+        assert!(says(both, "attach", "session") && !says(both, "session", "none"));
     }
 
     #[test]

@@ -9,6 +9,9 @@ use std::time::Duration;
 pub struct Arguments {
     /// `session=delegate` (default) or `session=none`: whether sessions are delegated at all.
     pub delegate: bool,
+    /// `attach=any` (default) or `attach=session`: on systemd, whether a user may move processes
+    /// from any session or service of his into another, or only within each.
+    pub attach_any: bool,
     /// `deadline=MILLISECONDS`: no step is begun later than this after the user was known;
     /// 1 to 10000.
     pub deadline: Duration,
@@ -84,6 +87,7 @@ impl Default for Arguments {
     fn default() -> Self {
         Self {
             delegate: true,
+            attach_any: true,
             // Moving a process takes 5 to 8 ms on an idle machine with several processors, since
             // the kernel waits for each of them, and many times that on one that is overloaded.
             deadline: Duration::from_millis(500),
@@ -109,6 +113,8 @@ impl Arguments {
             match word.split_once('=') {
                 Some(("session", "delegate")) => arguments.delegate = true,
                 Some(("session", "none")) => arguments.delegate = false,
+                Some(("attach", "any")) => arguments.attach_any = true,
+                Some(("attach", "session")) => arguments.attach_any = false,
                 Some(("deadline", text)) if milliseconds(text).is_some() => {
                     arguments.deadline = Duration::from_millis(milliseconds(text).unwrap_or(MOST));
                 }
@@ -147,6 +153,8 @@ mod tests {
             (false, Duration::from_millis(20), true)
         );
         assert!(Arguments::parse(["session=none", "session=delegate"]).delegate);
+        assert!(!Arguments::parse(["attach=session"]).attach_any);
+        assert!(Arguments::parse(["attach=session", "attach=any"]).attach_any);
         let some = Arguments::parse(["controllers=memory,pids"]);
         assert_eq!(some.controllers, ["memory", "pids"]);
     }
@@ -189,6 +197,8 @@ mod tests {
         let wrong = [
             "session=",
             "session=all",
+            "attach=",
+            "attach=none",
             "deadline=0",
             "deadline=10001",
             "deadline=1s",

@@ -53,13 +53,13 @@ pub(crate) fn open(
     let path = match inside[..] {
         // In the leaf it is if another stack has opened the session before, to the end or not.
         [] | [cgroup::LEAF] => root.child(&id)?,
-        [cgroup::ELOGIND_LEAF] => return Ok(Done { path, without }),
+        [cgroup::ELOGIND_LEAF] => return Ok(Done::new(path, without)),
         _ => return Err(Skip::OtherCgroup(path).into()),
     };
     clock.check()?;
     let session = hierarchy.open(&path)?;
     if session.is_owned_by(user.uid)? {
-        return Ok(Done { path, without });
+        return Ok(Done::new(path, without));
     }
     let owner = session.owner()?.0;
     if owner != user.uid.raw() && owner != Uid::ROOT.raw() {
@@ -71,7 +71,7 @@ pub(crate) fn open(
     own_tree::clear_up_after_others(host, &hierarchy, user.uid, &clock);
     // It is nothing that this login needs.
     let _ = clear_up_sessions(host, &hierarchy, &clock);
-    Ok(Done { path, without })
+    Ok(Done::new(path, without))
 }
 
 /// Removes the cgroups of sessions that were given to a user and that elogind knows no more: it

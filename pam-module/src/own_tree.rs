@@ -75,10 +75,7 @@ pub(crate) fn make<H: Host>(
     let refused = base.refused.iter();
     without.extend(refused.map(|(name, error)| format!("{name} ({error})")));
     without.extend(limits.unset(&base.unset));
-    Ok(Done {
-        path: base.path,
-        without,
-    })
+    Ok(Done::new(base.path, without))
 }
 
 /// Leaves the user's cgroup and removes it if nobody is left in it. Where his containers run it

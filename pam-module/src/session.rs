@@ -194,6 +194,19 @@ pub(crate) struct Done {
     pub path: CgroupPath,
     /// What could not be had: controllers, limits. Each with its reason.
     pub without: Vec<String>,
+    /// What else is to be told by `debug`.
+    pub remark: Option<String>,
+}
+
+impl Done {
+    /// Without a remark.
+    pub fn new(path: CgroupPath, without: Vec<String>) -> Self {
+        Self {
+            path,
+            without,
+            remark: None,
+        }
+    }
 }
 
 /// Controllers that could not be turned on, each with its reason.
@@ -210,10 +223,15 @@ pub fn open(handle: &mut impl Handle, host: &impl Host, arguments: &Arguments) {
     let begin = arguments.debug.then(|| host.now());
     let handle = &mut Remembering::new(handle);
     let (mut level, mut text) = match delegate(handle, host, arguments) {
-        Ok(Done { path, without }) if without.is_empty() => {
-            (Level::Debug, format!("delegated {path}"))
+        Ok(Done {
+            path,
+            without,
+            remark,
+        }) if without.is_empty() => {
+            let remark = remark.map_or(String::new(), |remark| format!("; {remark}"));
+            (Level::Debug, format!("delegated {path}{remark}"))
         }
-        Ok(Done { path, without }) => (
+        Ok(Done { path, without, .. }) => (
             Level::Warning,
             format!("delegated {path}, but without {}", without.join(", ")),
         ),

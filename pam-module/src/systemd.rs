@@ -5,15 +5,19 @@
 use crate::arguments::Arguments;
 use crate::session::{Clock, Done, Failure, Handle, Host, Skip, person, refused, session_id};
 use berth_cgroups::session::{hand_over, session_owner};
+use berth_cgroups::slice::{self, Attach};
+use berth_cgroups::{CgroupDir, CgroupPath, Error, Hierarchy};
 use berth_common::Uid;
 
-/// Gives the session's scope to its user.
+/// Gives the session's scope to its user, and with it the right to move processes between all
+/// that is his.
 pub(crate) fn open(
     handle: &mut impl Handle,
     host: &impl Host,
     arguments: &Arguments,
 ) -> Result<Done, Failure> {
     if !arguments.delegate {
+        keep_others_out(handle, host)?;
         return Err(Skip::SwitchedOff.into());
     }
     let id = session_id(handle).ok_or(Skip::NoSession)?;
@@ -39,6 +43,56 @@ pub(crate) fn open(
     }
     let handed = hand_over(&scope, user.uid, user.gid, || clock.check().is_ok());
     let controllers = clock.heed(handed)?;
-    let without = refused(&controllers);
-    Ok(Done { path, without })
+    let mut done = Done::new(path, refused(&controllers));
+    let attach = clock
+        .check()
+        .and_then(|()| Ok(settle_slice(&hierarchy, &done.path, user.uid, arguments)?));
+    match attach {
+        Ok(remark) => done.remark = remark,
+        Err(failure) => done
+            .without
+            .push(format!("attaching from other sessions ({failure})")),
+    }
+    Ok(done)
+}
+
+/// `session=none`: root's processes in this session are not to be its user's to move, from another
+/// session that is delegated.
+fn keep_others_out(handle: &mut impl Handle, host: &impl Host) -> Result<(), Failure> {
+    let Some(id) = session_id(handle) else {
+        return Ok(());
+    };
+    let hierarchy = host.hierarchy()?;
+    let path = host.own_path(&hierarchy)?;
+    if session_owner(&hierarchy.init_root(), &path, &id).is_some_and(Uid::is_person) {
+        slice::close_to_user(&slice_of(&hierarchy, &path)?)?;
+    }
+    Ok(())
+}
+
+/// `attach=`: whether the user may move processes between his sessions and services. Why he may
+/// not, if that is not the administrator's wish.
+fn settle_slice(
+    hierarchy: &Hierarchy,
+    session: &CgroupPath,
+    uid: Uid,
+    arguments: &Arguments,
+) -> Result<Option<String>, Error> {
+    let slice = slice_of(hierarchy, session)?;
+    if !arguments.attach_any {
+        return slice::close_to_user(&slice).map(|()| None);
+    }
+    Ok(match slice::open_to_user(&slice, uid)? {
+        Attach::Any => None,
+        Attach::NoControllers => Some("attach=session, since no controller is on".to_owned()),
+        Attach::Undelegated(scope) => Some(format!(
+            "attach=session, since {} is not delegated",
+            scope.display()
+        )),
+    })
+}
+
+fn slice_of(hierarchy: &Hierarchy, session: &CgroupPath) -> Result<CgroupDir, Error> {
+    let slice = session.parent().unwrap_or_else(CgroupPath::root);
+    hierarchy.open(&slice)
 }

@@ -221,6 +221,48 @@ fn a_session_that_is_already_gone_costs_one_line() {
     );
 }
 
+/// The slice's file by which a user may move processes between her sessions: its owner and mode.
+fn slice_file(machine: &Machine) -> (u32, u32) {
+    let slice = machine.cgroup("/user.slice/user-4242.slice").unwrap();
+    let status = fs::status_at(slice.as_fd(), "cgroup.procs".as_ref()).unwrap();
+    (status.uid, status.permissions())
+}
+
+#[test]
+fn with_attach_any_one_file_of_the_slice_is_hers_and_nothing_else() {
+    let machine = Machine::with_session();
+    open(&mut Script::login(), &machine, &Arguments::default());
+    let slice = machine.cgroup("/user.slice/user-4242.slice").unwrap();
+    // Where the machine has no controllers to keep processes out of the slice, it stays closed.
+    let expected = if slice.enabled_controllers().unwrap().is_empty() {
+        vec![]
+    } else {
+        vec!["cgroup.procs".to_owned()]
+    };
+    assert_eq!(given_away(slice.path()), expected);
+    assert_eq!(slice.owner().unwrap(), (0, 0));
+    assert_eq!(slice_file(&machine).1, 0o644);
+}
+
+#[test]
+fn attach_session_and_session_none_take_it_back() {
+    for word in ["attach=session", "session=none"] {
+        let machine = Machine::with_session();
+        let slice = machine.cgroup("/user.slice/user-4242.slice").unwrap();
+        let file = "cgroup.procs".as_ref();
+        fs::chown_at(slice.as_fd(), file, Some(alice().0), None).unwrap();
+        fs::chmod_at(slice.as_fd(), file, 0o666).unwrap();
+        let mut pam = Script::login();
+        // A session that is none of this login's takes nothing from anybody.
+        let mut other = Script::login().set("XDG_SESSION_ID", "4");
+        open(&mut other, &machine, &Arguments::parse([word]));
+        assert_eq!(slice_file(&machine), (alice().0.raw(), 0o666), "{word}");
+        open(&mut pam, &machine, &Arguments::parse([word]));
+        assert_eq!(pam.lines, [], "{word}");
+        assert_eq!(slice_file(&machine), (0, 0o644), "{word}");
+    }
+}
+
 /// Lets time run out before every single step. Whatever was done by then, the scope is still
 /// root's, and a later opening completes it.
 #[test]
@@ -239,7 +281,13 @@ fn time_may_run_out_at_any_step() {
             panic!("one line expected: {:?}", pam.lines);
         };
         assert!(line.contains("deadline=500"), "{line}");
-        assert_eq!(machine.scope.owner().unwrap(), (0, 0), "at step {steps}");
+        // The last step is about other sessions, and this one is the user's by then.
+        let owner = machine.scope.owner().unwrap();
+        if line.contains("but without attaching from other sessions") {
+            assert_eq!(owner, (alice().0.raw(), alice().1.raw()));
+        } else {
+            assert_eq!(owner, (0, 0), "at step {steps}");
+        }
         machine.late_from = u32::MAX;
         let mut again = Script::login();
         open(&mut again, &machine, &Arguments::default());

@@ -21,6 +21,7 @@ mod limits;
 mod own_tree;
 mod path;
 pub mod session;
+pub mod slice;
 mod statistics;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

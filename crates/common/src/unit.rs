@@ -49,6 +49,11 @@ pub fn session_scope(id: &str) -> String {
     format!("session-{id}.scope")
 }
 
+/// Whether a cgroup of this name, in a user's slice, is the scope of a login session.
+pub fn is_session_scope(name: &str) -> bool {
+    name.starts_with("session-") && name.ends_with(".scope")
+}
+
 /// systemd's version from what `systemctl --version` says first: `systemd 252 (252.39-1~deb12u1)`.
 pub fn systemd_version(text: &str) -> Option<u32> {
     let mut words = text.split_ascii_whitespace();

@@ -65,9 +65,12 @@ fn the_kernel_answers_as_delegation_relies_on() -> Result {
             format!("ok write {base}/init.scope/cgroup.procs SELF"),
             format!("EACCES write {d}/in/cgroup.procs 1"),
             format!("ESRCH write {d}/in/cgroup.procs 4194000"),
-            format!("EACCES write {other_base}/init.scope/cgroup.procs SELF"),
-            format!("EACCES write {LASTING}/init.scope/cgroup.procs SELF"),
-            format!("EACCES write {SLICE}/cgroup.procs SELF"),
+            // Between her sessions and services, and not into what is above them: there the
+            // slice's controllers keep everybody out, pids alone as well.
+            format!("ok write {other_base}/init.scope/cgroup.procs SELF"),
+            format!("ok write {LASTING}/init.scope/cgroup.procs SELF"),
+            format!("EBUSY write {SLICE}/cgroup.procs SELF"),
+            format!("ok write {base}/init.scope/cgroup.procs SELF"),
             "EACCES write /sys/fs/cgroup/cgroup.procs SELF".into(),
             // The limits of the top are not his, those of his groups are.
             format!("EACCES write {base}/memory.max max"),
@@ -134,7 +137,8 @@ fn limits_above_hold_for_containers_and_are_not_the_users() -> Result {
     }
     for dir in [SLICE, "/sys/fs/cgroup/user.slice", "/sys/fs/cgroup"] {
         attempts.push(format!("EACCES write {dir}/cgroup.subtree_control -memory"));
-        attempts.push(format!("EACCES write {dir}/cgroup.procs SELF"));
+        let answer = if dir == SLICE { "EBUSY" } else { "EACCES" };
+        attempts.push(format!("{answer} write {dir}/cgroup.procs SELF"));
         attempts.push(format!("EACCES mkdir {dir}/elsewhere"));
     }
     attempts.push(format!("EACCES rmdir {LASTING}"));
@@ -216,7 +220,6 @@ fn nobody_elses_processes_can_be_pulled_in() -> Result {
         "1",
         &bobs,
         &service("ssh")?,
-        &service("user@1000")?,
         &service("user@1001")?,
         &service("cron")?,
     ];
@@ -245,7 +248,7 @@ fn nobody_elses_processes_can_be_pulled_in() -> Result {
     }
     host.root("rm /etc/sudoers.d/alice")?.ok()?;
     // Nor does systemd do it for her.
-    for pid in [&pids[..2], &pids[4..]].concat() {
+    for pid in [&pids[..2], &pids[3..]].concat() {
         let attach = format!(
             "busctl --no-pager call org.freedesktop.systemd1 /org/freedesktop/systemd1 \
              org.freedesktop.systemd1.Manager AttachProcessesToUnit ssau berth-user@1000.service /init.scope 1 {pid}"
@@ -266,6 +269,116 @@ fn nobody_elses_processes_can_be_pulled_in() -> Result {
             "EACCES mkdir /run/berth/launch/1003",
         ]),
     )?;
+    Ok(())
+}
+
+/// One file of her slice is alice's. It moves what is in the slice to what is hers, and that is
+/// all: not into the slice, nothing into it from elsewhere, nothing of it away.
+#[test]
+fn the_slices_one_file_moves_what_is_hers_and_nothing_else() -> Result {
+    let (host, _turn) = host()?;
+    let (alice, base) = log_in(host)?;
+    let bob = host.login("bob")?;
+    let bobs = bob.run("echo $PPID")?.ok()?.trim().to_owned();
+    let bobs_base = Session::parse(&bob.run(PROBE)?.text())?.base().to_owned();
+    let given = host.root(&format!("find {SLICE} -maxdepth 1 -user alice -type f"))?;
+    assert_eq!(given.ok()?, format!("{SLICE}/cgroup.procs\n"));
+    let given =
+        host.root("find /sys/fs/cgroup /sys/fs/cgroup/user.slice -maxdepth 1 ! -user root")?;
+    assert_eq!(given.ok()?, "");
+    assert_eq!(host.root(&format!("stat -c %U {SLICE}"))?.ok()?, "root\n");
+
+    let sshd = host.root("systemctl show -P MainPID ssh")?.ok()?;
+    let sshd = sshd.trim();
+    let mut attempts = vec![format!("ok mkdir {base}/mine")];
+    for pid in ["1", sshd, &bobs] {
+        for to in [
+            SLICE,
+            &format!("{base}/mine"),
+            &format!("{LASTING}/init.scope"),
+        ] {
+            attempts.push(format!("EACCES write {to}/cgroup.procs {pid}"));
+        }
+    }
+    for to in [
+        &format!("{bobs_base}/init.scope"),
+        "/sys/fs/cgroup/user.slice/user-1001.slice",
+        "/sys/fs/cgroup/system.slice/ssh.service",
+        "/sys/fs/cgroup/user.slice",
+        "/sys/fs/cgroup",
+    ] {
+        attempts.push(format!("EACCES write {to}/cgroup.procs SELF"));
+    }
+    for file in [
+        "cgroup.threads",
+        "cgroup.subtree_control",
+        "cgroup.freeze",
+        "cgroup.kill",
+    ] {
+        attempts.push(format!("EACCES write {SLICE}/{file} 1"));
+        attempts.push(format!("EPERM chmod {SLICE}/{file}"));
+    }
+    attempts.push(format!("EACCES write {SLICE}/memory.max max"));
+    attempts.push(format!("EACCES write {SLICE}/pids.max max"));
+    // Opening it to everybody opens nobody else's cgroup to her, and hers to nobody who may not
+    // write to them.
+    attempts.push(format!("ok chmod {SLICE}/cgroup.procs"));
+    attempt::all(&alice, &attempts)?;
+    let shell = alice.run("echo $PPID")?.ok()?;
+    let shell = shell.trim();
+    attempt::all(
+        &bob,
+        &[
+            format!("EACCES write {SLICE}/cgroup.procs SELF"),
+            format!("EBUSY write {SLICE}/cgroup.procs {shell}"),
+            format!("EACCES write {base}/mine/cgroup.procs {shell}"),
+            format!("EACCES write {bobs_base}/init.scope/cgroup.procs {shell}"),
+        ],
+    )?;
+    // With pids alone, which threads could share, the kernel keeps processes out as well.
+    let sleeper = alice
+        .run("{ sleep 600 & } >/dev/null 2>&1; echo $!")?
+        .ok()?;
+    let sleeper = sleeper.trim();
+    let top = "/sys/fs/cgroup/alike";
+    host.root(&format!(
+        "mkdir {top} && echo +pids > {top}/cgroup.subtree_control && mkdir {top}/a {top}/b && \
+         chown alice {top}/cgroup.procs {top}/b/cgroup.procs && echo {sleeper} > {top}/a/cgroup.procs"
+    ))?
+    .ok()?;
+    attempt::all(
+        &alice,
+        &[
+            format!("EBUSY write {top}/cgroup.procs {sleeper}"),
+            format!("ok write {top}/b/cgroup.procs {sleeper}"),
+            format!("EBUSY write {top}/cgroup.procs {sleeper}"),
+        ],
+    )?;
+    host.root(&format!("kill {sleeper}"))?.ok()?;
+    host.wait_until(
+        &format!("rmdir {top}/a {top}/b {top} 2>/dev/null || ! test -e {top}"),
+        SOON,
+    )?;
+    host.root(
+        "systemctl daemon-reload && systemctl set-property --runtime user-1000.slice CPUWeight=90",
+    )?
+    .ok()?;
+    assert_eq!(
+        host.root(&format!("stat -c %U {SLICE}/cgroup.procs"))?
+            .ok()?,
+        "alice\n"
+    );
+    alice.logout()?;
+    host.wait_until(&format!("! test -e {SLICE}"), 4 * SOON)?;
+    host.root("systemctl revert user-1000.slice")?.ok()?;
+    // A new one is root's with all that is in it, until a session is hers.
+    let (alice, _) = log_in(host)?;
+    assert_eq!(
+        host.root(&format!("stat -c '%U %a' {SLICE}/cgroup.procs"))?
+            .ok()?,
+        "alice 644\n"
+    );
+    drop(alice);
     Ok(())
 }
 

@@ -64,17 +64,39 @@ fn it_says_why_a_session_is_not_delegated_and_what_mends_it() -> Result {
     let bob = host.login("bob")?;
     assert!(doctor(&bob)?.ok()?.contains("is delegated to you"));
     bob.logout()?;
+    let slice = "/sys/fs/cgroup/user.slice/user-1001.slice/cgroup.procs";
+    let owner = || host.root(&format!("stat -c '%U %a' {slice}"))?.ok();
+    let delegated = host.login("bob")?;
+    assert_eq!(owner()?, "bob 644\n");
+    delegated.run(&format!("chmod 666 {slice}"))?.ok()?;
     host.root("sed -i 's/pam_berth.so.*/pam_berth.so session=none/' /etc/pam.d/common-session")?
         .ok()?;
     let bob = host.login("bob")?;
+    // From a session of his that is delegated, root's processes in this one are out of reach.
+    assert_eq!(owner()?, "root 644\n");
+    let sshd = bob.run("ps -o ppid= -p $PPID | tr -d ' '")?.ok()?;
+    let pull = format!(
+        "own=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup); echo {} > $own/cgroup.procs",
+        sshd.trim()
+    );
+    delegated.run(&pull)?.fails(1)?;
     let none = doctor(&bob)?.ok()?;
     assert!(
         none.contains("session=none in /etc/pam.d/common-session"),
         "{none}"
     );
-    bob.logout()?;
     host.root("sed -i 's/ session=none//' /etc/pam.d/common-session")?
         .ok()?;
+    host.login("bob")?.logout()?;
+    assert_eq!(owner()?, "root 644\n", "as long as that session is there");
+    let scope = bob.run("sed 's#.*/##' /proc/self/cgroup")?.ok()?;
+    bob.logout()?;
+    let ended = format!("! test -e $(dirname {slice})/{}", scope.trim());
+    host.wait_until(&ended, LIMIT)?;
+    let bob = host.login("bob")?;
+    assert_eq!(owner()?, "bob 644\n");
+    bob.logout()?;
+    delegated.logout()?;
 
     // The drop-in missing; a session that is older than it; not read yet.
     let dropin = "/usr/lib/systemd/system/session-.scope.d/50-berth.conf";

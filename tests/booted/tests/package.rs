@@ -92,6 +92,9 @@ fn installed_upgraded_and_removed_under_people_and_containers() -> Result {
         host.root(&gone(name))?.ok()?;
     }
     assert_eq!(cgroup(&alice)?, session);
+    let slices =
+        host.root("stat -c '%U %a' /sys/fs/cgroup/user.slice/user-1000.slice/cgroup.procs")?;
+    assert_eq!(slices.ok()?, "root 644\n");
     let common = host.root("cat /etc/pam.d/common-session")?.ok()?;
     assert!(!common.contains("pam_berth"), "{common}");
     let bob = host.login("bob")?;

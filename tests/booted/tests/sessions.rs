@@ -223,6 +223,9 @@ fn stays(image: Image) -> Result {
             "cat {group}/memory.max; grep -c . {group}/cgroup.procs"
         ))?;
         assert_eq!(limit.ok()?, "33554432\n1\n", "{change}");
+        let slice = "/sys/fs/cgroup/user.slice/user-1001.slice";
+        let given = host.root(&format!("find {slice} -maxdepth 1 -user bob -type f"))?;
+        assert_eq!(given.ok()?, format!("{slice}/cgroup.procs\n"), "{change}");
     }
     bob.run(&format!("kill $(cat {group}/cgroup.procs)"))?
         .ok()?;
