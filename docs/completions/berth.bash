@@ -106,6 +106,9 @@ _berth() {
             berth,stop)
                 cmd="berth__subcmd__stop"
                 ;;
+            berth,top)
+                cmd="berth__subcmd__top"
+                ;;
             berth,unfreeze)
                 cmd="berth__subcmd__unfreeze"
                 ;;
@@ -250,6 +253,9 @@ _berth() {
             berth__subcmd__help,stop)
                 cmd="berth__subcmd__help__subcmd__stop"
                 ;;
+            berth__subcmd__help,top)
+                cmd="berth__subcmd__help__subcmd__top"
+                ;;
             berth__subcmd__help,unfreeze)
                 cmd="berth__subcmd__help__subcmd__unfreeze"
                 ;;
@@ -383,7 +389,7 @@ _berth() {
 
     case "${cmd}" in
         berth)
-            opts="-P -h -V --lxcpath --user --help --version create start stop restart freeze unfreeze wait events logs publish unpublish attach exec console ls list info copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
+            opts="-P -h -V --lxcpath --user --help --version create start stop restart freeze unfreeze wait events logs publish unpublish attach exec console ls list info top copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1215,7 +1221,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__help)
-            opts="create start stop restart freeze unfreeze wait events logs publish unpublish attach exec console ls info copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
+            opts="create start stop restart freeze unfreeze wait events logs publish unpublish attach exec console ls info top copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1831,6 +1837,20 @@ _berth() {
             return 0
             ;;
         berth__subcmd__help__subcmd__stop)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__top)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2546,6 +2566,48 @@ _berth() {
                     return 0
                     ;;
                 -t)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__top)
+            opts="-d -s -r -b -P -h --delay --sort --reverse --batch --count --json --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --delay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -d)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sort)
+                    COMPREPLY=($(compgen -W "cpu memory io processes name" -- "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -W "cpu memory io processes name" -- "${cur}"))
+                    return 0
+                    ;;
+                --count)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

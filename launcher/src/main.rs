@@ -14,7 +14,7 @@ use berth::place::Place;
 use berth::printable::printable;
 
 use verbs::print::tell;
-use verbs::{config, copies, host, inside, keep, lives, look, ports, print};
+use verbs::{config, copies, host, inside, keep, lives, look, ports, print, top};
 
 fn main() -> ExitCode {
     let cli = match Cli::of(std::env::args_os().collect()) {
@@ -69,6 +69,7 @@ fn run(cli: Cli) -> Result<u8> {
         Verb::Ls(options) if options.disk => copies::disk_verb(&place()?, options.json),
         Verb::Ls(options) => look::list_verb(place, options),
         Verb::Info(options) => look::info_verb(&place()?, options),
+        Verb::Top(options) => top::top_verb(&place()?, options),
         Verb::Copy(options) => copies::copy_verb(&cli, &place()?, options),
         Verb::Snapshot(verb) => copies::snapshot_verb(&place()?, verb),
         Verb::Rename(options) => copies::rename_verb(&place()?, options),

@@ -15,6 +15,7 @@ mod keep;
 mod lives;
 mod look;
 mod ports;
+mod top;
 
 pub use config::*;
 pub use copies::*;
@@ -24,6 +25,7 @@ pub use keep::*;
 pub use lives::*;
 pub use look::*;
 pub use ports::*;
+pub use top::*;
 
 /// Containers for everybody: full system containers without sudo, from login and from boot.
 #[derive(Debug, Parser)]
@@ -114,6 +116,8 @@ pub enum Verb {
     Ls(Ls),
     /// Show everything about one container
     Info(Info),
+    /// Show what running containers use, as it changes
+    Top(Top),
     /// Make a container from another one: all its files, or an overlay upon them
     Copy(Copy),
     /// Keep what a container is now, and go back to it

@@ -30,6 +30,14 @@ pub struct Info {
     pub memory: Option<u64>,
     /// The most memory that was in use, in bytes.
     pub memory_peak: Option<u64>,
+    /// Of the memory in use, what no file is behind, in bytes.
+    pub memory_anonymous: Option<u64>,
+    /// Of the memory in use, the page cache, in bytes.
+    pub memory_cache: Option<u64>,
+    /// Bytes read from block devices; `None` where the controller does not reach.
+    pub io_read: Option<u64>,
+    /// Bytes written to block devices.
+    pub io_written: Option<u64>,
     /// Processor time used, in microseconds.
     pub cpu_usec: Option<u64>,
     /// Processes and threads.
@@ -70,6 +78,10 @@ pub fn info(place: &Place, name: &ContainerName) -> Result<Info> {
         nics: record.map(|record| record.nics).unwrap_or_default(),
         memory: statistics.as_ref().and_then(|found| found.memory),
         memory_peak: statistics.as_ref().and_then(|found| found.memory_peak),
+        memory_anonymous: statistics.as_ref().and_then(|found| found.anonymous),
+        memory_cache: statistics.as_ref().and_then(|found| found.cache),
+        io_read: statistics.as_ref().and_then(|found| found.read),
+        io_written: statistics.as_ref().and_then(|found| found.written),
         cpu_usec: statistics
             .as_ref()
             .and_then(|found| found.cpu.map(|cpu| cpu.as_micros() as u64)),

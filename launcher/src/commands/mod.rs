@@ -18,6 +18,7 @@ pub mod recover;
 mod settings;
 pub mod start;
 pub mod stop;
+pub mod top;
 pub mod wait;
 
 use std::time::Duration;

@@ -139,7 +139,7 @@ pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> 
 }
 
 /// The code of one whom a signal ended.
-pub(crate) fn by_signal(number: i32) -> u8 {
+pub fn by_signal(number: i32) -> u8 {
     Exit::Signal(number).shell_code()
 }
 

@@ -223,6 +223,18 @@ pub fn info_verb(place: &Place, options: &cli::Info) -> Result<u8> {
             .map(|peak| format!(", at most {}", time::bytes(peak)));
         row("Memory", time::bytes(memory) + &peak.unwrap_or_default());
     }
+    if let Some(cache) = info.memory_cache {
+        let goes = format!("{} of the memory", time::bytes(cache));
+        row("Page cache", goes);
+    }
+    if let (Some(read), Some(written)) = (info.io_read, info.io_written) {
+        let both = format!(
+            "{} read, {} written",
+            time::bytes(read),
+            time::bytes(written)
+        );
+        row("Disk", both);
+    }
     if let Some(cpu) = info.cpu_usec {
         row("Processor time", format!("{:.2} s", cpu as f64 / 1e6));
     }

@@ -10,3 +10,4 @@ pub mod look;
 pub mod ports;
 pub mod print;
 mod several;
+pub mod top;

@@ -43,6 +43,11 @@ pub fn dash() -> String {
 }
 
 pub fn print_table<const N: usize>(rows: &[[String; N]]) -> Result<()> {
+    table(rows).iter().try_for_each(|line| out(line))
+}
+
+/// The lines of a table, each column as wide as its widest cell.
+pub fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let rows: Vec<[String; N]> = rows
         .iter()
         .map(|row| row.each_ref().map(|text| cell(text).into_owned()))
@@ -54,15 +59,14 @@ pub fn print_table<const N: usize>(rows: &[[String; N]]) -> Result<()> {
             .unwrap_or_default()
     };
     let widths: [usize; N] = std::array::from_fn(width);
-    for row in &rows {
-        let line: String = row
-            .iter()
-            .zip(widths)
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths);
+        let line: String = cells
             .map(|(cell, width)| format!("{cell:<width$}  "))
             .collect();
-        out(line.trim_end())?;
-    }
-    Ok(())
+        line.trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }
 
 pub fn report(lines: &[String]) -> Result<u8> {
