@@ -8,6 +8,7 @@ mod habits;
 mod inside;
 mod lxc;
 mod owner;
+mod pairs;
 mod seat;
 mod terminal;
 #[allow(dead_code, reason = "shared with other programs of tests")]

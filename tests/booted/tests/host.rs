@@ -78,7 +78,7 @@ fn a_terminal_with_job_control_and_a_size() -> Result {
     std::thread::sleep(Duration::from_millis(300));
     shell.send("\x1a")?;
     shell.expect("Stopped", limit)?;
-    shell.send("kill %1; exit 5\n")?;
+    shell.send("kill %1; wait; exit 5\n")?;
     assert_eq!(shell.finish(limit)?.code, 5);
     Ok(())
 }
