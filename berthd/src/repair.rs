@@ -8,7 +8,7 @@ use berth_cgroups::session::{
 };
 use berth_cgroups::slice::{self, Attach};
 use berth_cgroups::{CgroupDir, CgroupPath, DelegatedBase, Error, Hierarchy};
-use berth_common::{Uid, cgroup, path, unit};
+use berth_common::{Gid, Uid, cgroup, path, unit};
 use berth_kernel::fs;
 use berth_kernel::process::PidFd;
 use berth_systemd_bus::{Caller, Session, SystemBus};
@@ -67,7 +67,7 @@ pub fn repair(bus: &SystemBus, caller: &mut Caller) -> Result<String, Refusal> {
             let without = controllers.refused.iter().map(|(name, _)| name.as_str());
             let without = without.collect::<Vec<_>>().join(" ");
             if service_that_says(pam, "attach", "session").is_none() {
-                open_slice(&hierarchy, &path, user.uid);
+                open_slice(&hierarchy, &path, user.uid, user.gid);
             }
             tracing::info!(
                 "user {} ({}), process {}: delegated {path}{}",
@@ -97,11 +97,11 @@ pub fn repair(bus: &SystemBus, caller: &mut Caller) -> Result<String, Refusal> {
 
 /// Lets the user move processes between his sessions, as a login would have. The session is his
 /// whether or not that can be had.
-fn open_slice(hierarchy: &Hierarchy, session: &CgroupPath, uid: Uid) {
+fn open_slice(hierarchy: &Hierarchy, session: &CgroupPath, uid: Uid, gid: Gid) {
     let slice = session.parent().unwrap_or_else(CgroupPath::root);
     match hierarchy
         .open(&slice)
-        .and_then(|slice| slice::open_to_user(&slice, uid))
+        .and_then(|slice| slice::open_to_user(&slice, uid, gid))
     {
         Ok(Attach::Any) => {}
         Ok(Attach::NoControllers) => tracing::debug!("{slice} has no controller on"),

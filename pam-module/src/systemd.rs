@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 use crate::arguments::Arguments;
-use crate::session::{Clock, Done, Failure, Handle, Host, Skip, person, refused, session_id};
+use crate::session::{
+    Clock, Done, Failure, Handle, Host, Person, Skip, person, refused, session_id,
+};
 use berth_cgroups::session::{hand_over, session_owner};
 use berth_cgroups::slice::{self, Attach};
 use berth_cgroups::{CgroupDir, CgroupPath, Error, Hierarchy};
@@ -46,7 +48,7 @@ pub(crate) fn open(
     let mut done = Done::new(path, refused(&controllers));
     let attach = clock
         .check()
-        .and_then(|()| Ok(settle_slice(&hierarchy, &done.path, user.uid, arguments)?));
+        .and_then(|()| Ok(settle_slice(&hierarchy, &done.path, &user, arguments)?));
     match attach {
         Ok(remark) => done.remark = remark,
         Err(failure) => done
@@ -75,14 +77,14 @@ fn keep_others_out(handle: &mut impl Handle, host: &impl Host) -> Result<(), Fai
 fn settle_slice(
     hierarchy: &Hierarchy,
     session: &CgroupPath,
-    uid: Uid,
+    user: &Person,
     arguments: &Arguments,
 ) -> Result<Option<String>, Error> {
     let slice = slice_of(hierarchy, session)?;
     if !arguments.attach_any {
         return slice::close_to_user(&slice).map(|()| None);
     }
-    Ok(match slice::open_to_user(&slice, uid)? {
+    Ok(match slice::open_to_user(&slice, user.uid, user.gid)? {
         Attach::Any => None,
         Attach::NoControllers => Some("attach=session, since no controller is on".to_owned()),
         Attach::Undelegated(scope) => Some(format!(

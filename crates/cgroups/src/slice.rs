@@ -6,7 +6,7 @@
 //! units stay systemd's; not `cgroup.subtree_control` and no limit.
 
 use crate::{CgroupDir, Result};
-use berth_common::{Uid, unit};
+use berth_common::{Gid, Uid, unit};
 use berth_kernel::fs;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
@@ -37,7 +37,7 @@ pub enum Attach {
 /// It may run beside other openings and beside [`close_to_user`]: whichever session comes last
 /// finds the others as they are. One that is delegated last gives; one that is not to be
 /// delegated takes, or is seen by the second look of who gave.
-pub fn open_to_user(slice: &CgroupDir, uid: Uid) -> Result<Attach> {
+pub fn open_to_user(slice: &CgroupDir, uid: Uid, gid: Gid) -> Result<Attach> {
     if slice.owner()?.0 != Uid::ROOT.raw() {
         let denied = std::io::Error::from_raw_os_error(libc::EPERM);
         return Err(slice.error("open to its user", denied));
@@ -50,7 +50,7 @@ pub fn open_to_user(slice: &CgroupDir, uid: Uid) -> Result<Attach> {
             return Ok(Attach::Undelegated(scope));
         }
         if slice.file_owner(FILE)? != Some(uid.raw()) {
-            chown(slice, uid)?;
+            chown(slice, uid, gid)?;
         }
         if undelegated_session(slice, uid)?.is_none() {
             return Ok(Attach::Any);
@@ -68,13 +68,15 @@ pub fn close_to_user(slice: &CgroupDir) -> Result<()> {
     if matches!(slice.file_owner(FILE)?, None | Some(0)) {
         return Ok(());
     }
-    chown(slice, Uid::ROOT)?;
+    chown(slice, Uid::ROOT, Gid::ROOT)?;
     fs::chmod_at(slice.as_fd(), OsStr::new(FILE), MODE)
         .map_err(|error| slice.file_error("set the mode of", FILE, error))
 }
 
-fn chown(slice: &CgroupDir, uid: Uid) -> Result<()> {
-    fs::chown_at(slice.as_fd(), OsStr::new(FILE), Some(uid), None)
+/// The group may not write. It changes hands too, since liblxc opens the file as root of a user
+/// namespace with the user's ids, whose rights end at a file of a group that it does not map.
+fn chown(slice: &CgroupDir, uid: Uid, gid: Gid) -> Result<()> {
+    fs::chown_at(slice.as_fd(), OsStr::new(FILE), Some(uid), Some(gid))
         .map_err(|error| slice.file_error("change the owner of", FILE, error))
 }
 
@@ -108,7 +110,7 @@ mod tests {
         let tree = Subtree::new();
         let slice = tree.make("user-4242.slice");
         assert_eq!(
-            open_to_user(&slice, alice()).unwrap(),
+            open_to_user(&slice, alice(), Gid::ROOT).unwrap(),
             Attach::NoControllers
         );
         assert_eq!(slice.file_owner(FILE).unwrap(), Some(0));
@@ -132,7 +134,7 @@ mod tests {
     fn what_is_taken_back_has_roots_mode_too() {
         let tree = Subtree::new();
         let slice = tree.make("user-4242.slice");
-        chown(&slice, alice()).unwrap();
+        chown(&slice, alice(), Gid::new(4242).unwrap()).unwrap();
         fs::chmod_at(slice.as_fd(), OsStr::new(FILE), 0o666).unwrap();
         close_to_user(&slice).unwrap();
         let status = fs::status_at(slice.as_fd(), OsStr::new(FILE)).unwrap();
@@ -144,6 +146,6 @@ mod tests {
         let tree = Subtree::new();
         let slice = tree.make("user-4242.slice");
         fs::chown(slice.as_fd(), Some(alice()), None).unwrap();
-        assert!(open_to_user(&slice, alice()).is_err());
+        assert!(open_to_user(&slice, alice(), Gid::ROOT).is_err());
     }
 }

@@ -44,7 +44,7 @@ fn init_and_commands_are_under_the_profile_that_is_named_or_generated() -> Resul
         .ok()?;
     host.wait_until("berth info gone | grep -q aborted", LIMIT)?;
     assert!(host.root(PROFILES)?.ok()?.contains("lxc-gone"));
-    host.root("berth destroy gone")?.ok()?;
+    host.root("berth destroy --force gone")?.ok()?;
     let left = host.root(PROFILES)?.ok()?;
     assert!(!left.contains("lxc-gone"), "{left}");
 
