@@ -1,4 +1,14 @@
-//! Times as people read them.
+//! Times as people read them, and as poll(2) takes them.
+
+use std::time::Duration;
+
+use nix::poll::PollTimeout;
+
+/// How long poll waits so that this time is over then: rounded up, since what is left of a
+/// millisecond would be waited for in a busy loop; at most some 24 days.
+pub fn poll_timeout(left: Duration) -> PollTimeout {
+    PollTimeout::try_from(left.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX)
+}
 
 /// Seconds since 1970 as `2026-11-24T02:09:00Z`.
 pub fn utc(seconds: u64) -> String {
@@ -61,6 +71,15 @@ pub fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_is_never_too_short_and_the_longest_one_is_no_busy_loop() {
+        let timeout = |left| i32::from(poll_timeout(left));
+        assert_eq!(timeout(Duration::ZERO), 1);
+        assert_eq!(timeout(Duration::from_micros(1500)), 2);
+        assert_eq!(timeout(Duration::from_secs(100 * 365 * 86_400)), i32::MAX);
+        assert_eq!(timeout(Duration::MAX), i32::MAX);
+    }
 
     #[test]
     fn dates() {

@@ -11,6 +11,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use crate::error::{Error, Result};
 use crate::state::Runtime;
+use crate::time;
 
 /// A state file in place of another, a monitor's end (its lock is let go), a directory that goes.
 pub(crate) fn what_tells() -> AddWatchFlags {
@@ -64,9 +65,7 @@ pub fn until<T>(
                 if left.is_zero() {
                     return Ok(None);
                 }
-                // Rounded up, so that it does not wake just before.
-                PollTimeout::try_from(left.as_millis().saturating_add(1))
-                    .unwrap_or(PollTimeout::MAX)
+                time::poll_timeout(left)
             }
         };
         wait(&inotify, left)?;

@@ -16,6 +16,7 @@ use super::{load_config, ready, stop};
 use crate::error::{Error, Plain, Result};
 use crate::place::Place;
 use crate::state::Runtime;
+use crate::time;
 
 /// Exit codes of a job's process, for nobody but [`Jobs::reap`].
 const DONE: u8 = 0;
@@ -196,12 +197,7 @@ impl Actions for Jobs<'_> {
 
     fn wait(&mut self, until: Option<Duration>) -> Vec<(JobId, Finish)> {
         let left = until.map(|until| until.saturating_sub(self.now()));
-        let timeout = match left {
-            None => PollTimeout::NONE,
-            // Rounded up, lest the rest of a millisecond is waited for in a busy loop.
-            Some(left) => PollTimeout::try_from(left.as_millis().saturating_add(1))
-                .unwrap_or(PollTimeout::MAX),
-        };
+        let timeout = left.map_or(PollTimeout::NONE, time::poll_timeout);
         let mut fds: Vec<PollFd<'_>> = self
             .running
             .values()

@@ -22,6 +22,7 @@ use crate::commands::load_config;
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::state::State;
+use crate::time;
 use protocol::Command;
 
 /// The most that is read of the table of sockets, in bytes.
@@ -135,9 +136,7 @@ pub fn stop(
 }
 
 fn ends_within(init: &PidFd, limit: Option<Duration>) -> bool {
-    let limit = limit.map_or(PollTimeout::NONE, |limit| {
-        PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX)
-    });
+    let limit = limit.map_or(PollTimeout::NONE, time::poll_timeout);
     let mut fds = [PollFd::new(init.as_fd(), PollFlags::POLLIN)];
     poll(&mut fds, limit).is_ok_and(|count| count > 0)
 }

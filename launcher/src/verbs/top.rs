@@ -13,7 +13,7 @@ use berth::time;
 use berth_common::exit;
 use berth_kernel::signal::SignalQueue;
 use berth_kernel::tty::{self, RawMode};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::Signal;
 
 use super::print::{dash, json_line, out, table};
@@ -102,12 +102,11 @@ fn next_key(
     let until = Instant::now() + pause;
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         let mut fds = [
             PollFd::new(stdin, PollFlags::POLLIN),
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
         ];
-        match poll(&mut fds, left) {
+        match poll(&mut fds, time::poll_timeout(left)) {
             Ok(0) => return Ok(Key::None),
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(errno) => return Err(Error::os("wait for a key", errno)),

@@ -30,6 +30,7 @@ use crate::start::plan::StartPlan;
 use crate::start::step::{Progress, Role};
 use crate::start::{fuse, nic};
 use crate::state::{Record, Runtime, State};
+use crate::time;
 
 use ports::Ports;
 
@@ -300,9 +301,7 @@ impl<'a> Run<'a> {
         let look_again = self.strays.then(|| Instant::now() + strays::PATIENCE);
         let moment = self.next_moment().into_iter().chain(look_again).min();
         let left = moment.map_or(PollTimeout::NONE, |moment| {
-            let left = moment.saturating_duration_since(Instant::now());
-            // Rounded up, so that it does not wake just before.
-            PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::ZERO)
+            time::poll_timeout(moment.saturating_duration_since(Instant::now()))
         });
         match poll(&mut fds, left) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
