@@ -159,6 +159,10 @@ fn what_the_console_prints_is_shown_and_followed() {
         // The last of it in memory.
         web.append("lxc.console.buffer.size = 4096");
         web.start();
+        // What init prints there comes first.
+        eventually("init's prompt", || {
+            web.ok(&["logs", "web"]).contains("press Enter")
+        });
         web.sh("echo first > /dev/console; echo second > /dev/console");
         eventually("both lines", || web.ok(&["logs", "web"]).contains("second"));
         let last = web.ok(&["logs", "web", "--lines", "1"]);
