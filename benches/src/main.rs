@@ -12,6 +12,7 @@ mod report;
 mod sample;
 mod start;
 mod statistics;
+mod within;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

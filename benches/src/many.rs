@@ -6,13 +6,14 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use berth_test_private_host::{self as host, Host, Setup};
+use anyhow::{Context, Result};
+use berth_test_private_host::{Host, ID};
 
 use crate::contender::{Build, CONTAINERS};
 use crate::report::machine;
 use crate::sample::{self, Mark};
 use crate::statistics::{Samples, Summary};
+use crate::within::within;
 use crate::{Many, binaries, idle, start};
 
 /// A monitor's name (`comm`).
@@ -23,22 +24,9 @@ const PATIENCE: u32 = 5;
 /// Measures and prints.
 pub fn run(options: &Many) -> Result<()> {
     let programs = binaries::find(options.bin_dir.as_deref())?;
-    let setup = Setup {
-        programs: vec![(programs, Build::Measured.dir().to_owned())],
-        home_mode: 0o755,
-        ..Setup::of_programs("")
-    };
-    let code = host::within(&setup, |host| match measure(host, options) {
-        Ok(()) => 0,
-        Err(error) => {
-            eprintln!("berth-benches: {error:#}");
-            1
-        }
-    })?;
-    match code {
-        0 => Ok(()),
-        _ => bail!("nothing was measured"),
-    }
+    within(vec![(Build::Measured, programs)], |host| {
+        measure(host, options)
+    })
 }
 
 fn measure(host: &Host, options: &Many) -> Result<()> {
@@ -74,7 +62,7 @@ fn copy(host: &Host, name: &str) -> Result<()> {
     let from = host.lxcpath().join(CONTAINERS[0]).join("config");
     fs::create_dir(&dir)?;
     fs::copy(from, dir.join("config"))?;
-    chown(&dir, Some(host::ID), Some(host::ID))?;
+    chown(&dir, Some(ID), Some(ID))?;
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))?;
     Ok(())
 }

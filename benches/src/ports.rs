@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use berth_kernel::process::{self, Child};
-use berth_test_private_host::{self as host, Host, Setup};
+use berth_test_private_host::Host;
 use nix::sched::{CloneFlags, setns};
 
 use crate::contender::Build;
 use crate::report::machine;
+use crate::within::within;
 use crate::{Ports, binaries};
 
 /// The container's own address, on the host's bridge.
@@ -27,22 +28,9 @@ const PIECE: usize = 128 * 1024;
 /// Measures and prints.
 pub fn run(options: &Ports) -> Result<()> {
     let programs = binaries::find(options.bin_dir.as_deref())?;
-    let setup = Setup {
-        programs: vec![(programs, Build::Measured.dir().to_owned())],
-        home_mode: 0o755,
-        ..Setup::of_programs("")
-    };
-    let code = host::within(&setup, |host| match measure(host, options) {
-        Ok(()) => 0,
-        Err(error) => {
-            eprintln!("berth-benches: {error:#}");
-            1
-        }
-    })?;
-    match code {
-        0 => Ok(()),
-        _ => bail!("nothing was measured"),
-    }
+    within(vec![(Build::Measured, programs)], |host| {
+        measure(host, options)
+    })
 }
 
 fn berth(host: &Host, words: &[&str]) -> Result<String> {

@@ -5,12 +5,13 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use berth_test_private_host::{self as host, Host, SUBID, Setup};
+use berth_test_private_host::{Host, ID, SUBID};
 use nix::sys::stat::Mode;
 
 use crate::contender::{self, ALL, Build, By, CONTAINERS, Contender, PAYLOAD, Stop};
 use crate::report::{Absent, Entry, Report};
 use crate::sample::{self, Mark};
+use crate::within::within;
 use crate::{Options, binaries, idle, oci, plot};
 
 const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/mark"));
@@ -24,35 +25,14 @@ pub fn run(options: &Options) -> Result<()> {
     // Opened out here: inside, its directory may look different.
     let json = options.json.as_deref().map(create).transpose()?;
     let plot = options.plot.as_deref().map(create).transpose()?;
-    let setup = Setup {
-        programs: builds
-            .into_iter()
-            .map(|(build, dir)| (dir, build.dir().to_owned()))
-            .collect(),
-        // LXC and crun walk to the root directory as the container's root, so others may enter.
-        home_mode: 0o755,
-        ..Setup::of_programs("")
-    };
-    let code = host::within(&setup, |host| {
-        let told = measure(host, options).and_then(|report| {
-            report.tell(json.as_ref())?;
-            match &plot {
-                None => Ok(()),
-                Some(file) => plot::write(&report, file),
-            }
-        });
-        match told {
-            Ok(()) => 0,
-            Err(error) => {
-                eprintln!("berth-benches: {error:#}");
-                1
-            }
+    within(builds, |host| {
+        let report = measure(host, options)?;
+        report.tell(json.as_ref())?;
+        match &plot {
+            None => Ok(()),
+            Some(file) => plot::write(&report, file),
         }
-    })?;
-    if code != 0 {
-        bail!("nothing was measured");
-    }
-    Ok(())
+    })
 }
 
 fn create(path: &Path) -> Result<File> {
@@ -125,7 +105,7 @@ pub fn furnish(host: &Host) -> Result<PathBuf> {
         .collect();
     let without_nic = format!("{without_nic}lxc.net.0.type = empty\n");
     fs::write(other.join("config"), with_init(&without_nic))?;
-    chown(&other, Some(host::ID), Some(host::ID))?;
+    chown(&other, Some(ID), Some(ID))?;
 
     let payload = rootfs.join(PAYLOAD.trim_start_matches('/'));
     fs::write(&payload, PROGRAM)?;

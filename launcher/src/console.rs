@@ -96,10 +96,7 @@ pub fn attach(
 ) -> Result<u8> {
     let Some(monitor) = monitor_of(place, name)? else {
         let (state, _) = Runtime::new(place.runtime_dir(name)).state()?;
-        return Err(Error::NotRunning {
-            name: name.clone(),
-            state: state.word(),
-        });
+        return Err(Error::not_running(name, state));
     };
     let mut signals =
         SignalQueue::new(&WATCHED).map_err(|error| Error::os("watch signals", error))?;
@@ -332,10 +329,7 @@ fn print(log: &mut File, to: BorrowedFd<'_>) -> Result<()> {
 pub fn clear_log(place: &Place, name: &ContainerName) -> Result<u8> {
     let Some(monitor) = monitor_of(place, name)? else {
         let (state, _) = Runtime::new(place.runtime_dir(name)).state()?;
-        return Err(Error::NotRunning {
-            name: name.clone(),
-            state: state.word(),
-        });
+        return Err(Error::not_running(name, state));
     };
     ask(&monitor, &Request::ClearConsoleLog)?;
     answer(&monitor).map(|_| exit::OK)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use berth_common::{ContainerName, exit};
 
 use crate::start::step::Step;
+use crate::state::State;
 
 pub use berth_kernel::Plain;
 
@@ -74,6 +75,14 @@ impl Error {
     /// An error with a complete text.
     pub fn other(text: impl Into<String>) -> Self {
         Self::Other(text.into())
+    }
+
+    /// A container that would have to run, and what it is instead.
+    pub fn not_running(name: &ContainerName, state: State) -> Self {
+        Self::NotRunning {
+            name: name.clone(),
+            state: state.word(),
+        }
     }
 
     /// An operation on a file that failed.

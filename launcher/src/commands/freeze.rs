@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use berth_common::ContainerName;
-use berth_session_protocol::Connection;
 
+use super::ask::order;
 use crate::error::{Error, Result};
-use crate::monitor::protocol::{Answer, Request};
+use crate::monitor::protocol::Request;
 use crate::place::Place;
 use crate::state::{Runtime, State};
 use crate::watch;
@@ -18,12 +18,12 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// already stays so.
 pub fn freeze(place: &Place, name: &ContainerName) -> Result<()> {
     let runtime = running(place, name)?;
-    ask(&runtime, &Request::Freeze)?;
+    order(&runtime, &Request::Freeze, LIMIT)?;
     if reached(&runtime, name, State::Frozen)? {
         return Ok(());
     }
     // Half of it frozen serves nobody.
-    ask(&runtime, &Request::Thaw)?;
+    order(&runtime, &Request::Thaw, LIMIT)?;
     Err(Error::other(format!(
         "container “{name}” was not frozen within {} s and goes on: a process of it waits for a \
          device or a network file system",
@@ -34,7 +34,7 @@ pub fn freeze(place: &Place, name: &ContainerName) -> Result<()> {
 /// Lets a container go on; one that is not frozen does so anyway.
 pub fn unfreeze(place: &Place, name: &ContainerName) -> Result<()> {
     let runtime = running(place, name)?;
-    ask(&runtime, &Request::Thaw)?;
+    order(&runtime, &Request::Thaw, LIMIT)?;
     match reached(&runtime, name, State::Running)? {
         true => Ok(()),
         false => Err(Error::other(format!(
@@ -48,14 +48,7 @@ fn running(place: &Place, name: &ContainerName) -> Result<Runtime> {
     let runtime = Runtime::new(place.runtime_dir(name));
     match runtime.state()?.0 {
         State::Running | State::Frozen => Ok(runtime),
-        other => Err(not_running(name, other)),
-    }
-}
-
-fn not_running(name: &ContainerName, state: State) -> Error {
-    Error::NotRunning {
-        name: name.clone(),
-        state: state.word(),
+        other => Err(Error::not_running(name, other)),
     }
 }
 
@@ -64,24 +57,7 @@ fn reached(runtime: &Runtime, name: &ContainerName, wanted: State) -> Result<boo
     let look = || match runtime.state()?.0 {
         state if state == wanted => Ok(Some(())),
         State::Running | State::Frozen => Ok(None),
-        other => Err(not_running(name, other)),
+        other => Err(Error::not_running(name, other)),
     };
     Ok(watch::until(runtime, Some(LIMIT), look)?.is_some())
-}
-
-fn ask(runtime: &Runtime, request: &Request) -> Result<()> {
-    let failed = |error| Error::os("reach the container's monitor", error);
-    let connection = Connection::connect(&runtime.socket()).map_err(failed)?;
-    connection
-        .set_receive_timeout(Some(LIMIT))
-        .map_err(failed)?;
-    let sent = connection.send(&request.frame(), &[]);
-    let answer = sent
-        .and_then(|()| connection.recv())
-        .map_err(|error| Error::other(format!("cannot reach the container's monitor: {error}")))?;
-    match answer.and_then(|(frame, fds)| Answer::of(&frame, fds)) {
-        Some(Answer::Asked) => Ok(()),
-        Some(Answer::Refused(_, why)) => Err(Error::other(why)),
-        _ => Err(Error::other("the container's monitor has ended")),
-    }
 }

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 use berth_common::{ContainerName, exit};
 use berth_kernel::tty;
-use berth_session_protocol::Connection;
 
+use super::ask::if_there;
 use super::load_config;
 use crate::error::{Error, Result};
 use crate::monitor::protocol::{Answer, Request};
@@ -96,26 +96,14 @@ fn from_file(
 
 /// What the monitor keeps of the console, and what it prints from now on.
 fn ask(runtime: &Runtime) -> Result<Option<(Option<File>, File)>> {
-    let failed = |error| Error::os("reach the container's monitor", error);
-    let connection = match Connection::connect(&runtime.socket()) {
-        Ok(connection) => connection,
-        // It is about to begin, or to end.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let sent = connection.send(&Request::Follow.frame(), &[]);
-    let answer = sent
-        .and_then(|()| connection.recv())
-        .map_err(|error| Error::other(format!("cannot reach the container's monitor: {error}")))?;
-    match answer.and_then(|(frame, fds)| Answer::of(&frame, fds)) {
+    Ok(match if_there(runtime, &Request::Follow, None)? {
         Some(Answer::Following(mut fds)) => {
             let stream = fds.pop().map(File::from);
             let kept = fds.pop().map(File::from);
-            Ok(stream.map(|stream| (kept, stream)))
+            stream.map(|stream| (kept, stream))
         }
-        Some(Answer::Refused(_, why)) => Err(Error::other(why)),
-        _ => Ok(None),
-    }
+        _ => None,
+    })
 }
 
 /// Standard output; on a terminal, without what would command it.

@@ -1,5 +1,6 @@
 //! What the verbs of the command line do. Printing happens in `cli`; here results are values.
 
+pub(crate) mod ask;
 pub mod autostart;
 pub mod cgroup;
 pub mod config;

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use berth_common::ContainerName;
 use berth_container_config::berth_toml::{self, EditError, Publish};
 use berth_kernel::fs as kernel_fs;
-use berth_session_protocol::Connection;
 
 use super::VERB_PATIENCE;
+use super::ask::if_there;
 use crate::config_file::ConfigFile;
 use crate::create::SETTINGS_MODE;
 use crate::error::{Error, Result};
-use crate::monitor::protocol::{Answer, Request};
+use crate::monitor::protocol::Request;
 use crate::place::Place;
 use crate::ports;
 use crate::state::Runtime;
@@ -105,7 +105,8 @@ fn change(
     let after = edit(before.as_deref().unwrap_or_default())?;
     write(&path, before.is_some(), &after)?;
     let obeyed = match runtime.state()?.0.is_active() {
-        true => tell_monitor(&runtime),
+        // One that ends needs not know: the next start reads the file.
+        true => if_there(&runtime, &Request::Ports, Some(VERB_PATIENCE)).map(drop),
         false => Ok(()),
     };
     if obeyed.is_err() {
@@ -136,25 +137,4 @@ fn write(path: &Path, exists: bool, text: &str) -> Result<()> {
         durability,
     )
     .map_err(failed)
-}
-
-fn tell_monitor(runtime: &Runtime) -> Result<()> {
-    let failed = |error| Error::os("reach the container's monitor", error);
-    let connection = match Connection::connect(&runtime.socket()) {
-        Ok(connection) => connection,
-        // It ends, and the next start reads the file.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(error)),
-    };
-    connection
-        .set_receive_timeout(Some(VERB_PATIENCE))
-        .map_err(failed)?;
-    let sent = connection.send(&Request::Ports.frame(), &[]);
-    let answer = sent
-        .and_then(|()| connection.recv())
-        .map_err(|error| Error::other(format!("cannot reach the container's monitor: {error}")))?;
-    match answer.and_then(|(frame, fds)| Answer::of(&frame, fds)) {
-        Some(Answer::Refused(_, why)) => Err(Error::other(why)),
-        _ => Ok(()),
-    }
 }

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use berth_common::ContainerName;
-use berth_session_protocol::Connection;
 
 use super::VERB_PATIENCE;
+use super::ask::order;
 use crate::error::{Error, Result};
-use crate::monitor::protocol::{Answer, Request};
+use crate::monitor::protocol::Request;
 use crate::place::Place;
 use crate::state::{Runtime, State};
 
@@ -19,14 +19,9 @@ pub fn reboot(place: &Place, name: &ContainerName, limit: Duration) -> Result<()
     let (state, record) = runtime.state()?;
     let before = match (state, record) {
         (State::Running, Some(record)) => record.init,
-        _ => {
-            return Err(Error::NotRunning {
-                name: name.clone(),
-                state: state.word(),
-            });
-        }
+        _ => return Err(Error::not_running(name, state)),
     };
-    ask(&runtime)?;
+    order(&runtime, &Request::Reboot, VERB_PATIENCE)?;
     drop(lock);
     let end = Instant::now() + limit;
     loop {
@@ -49,22 +44,5 @@ pub fn reboot(place: &Place, name: &ContainerName, limit: Duration) -> Result<()
             )));
         }
         std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn ask(runtime: &Runtime) -> Result<()> {
-    let failed = |error| Error::os("reach the container's monitor", error);
-    let connection = Connection::connect(&runtime.socket()).map_err(failed)?;
-    connection
-        .set_receive_timeout(Some(VERB_PATIENCE))
-        .map_err(failed)?;
-    let sent = connection.send(&Request::Reboot.frame(), &[]);
-    let answer = sent
-        .and_then(|()| connection.recv())
-        .map_err(|error| Error::other(format!("cannot reach the container's monitor: {error}")))?;
-    match answer.and_then(|(frame, fds)| Answer::of(&frame, fds)) {
-        Some(Answer::Asked) => Ok(()),
-        Some(Answer::Refused(_, why)) => Err(Error::other(why)),
-        _ => Err(Error::other("the container's monitor has ended")),
     }
 }

@@ -44,7 +44,7 @@ pub fn stop(place: &Place, name: &ContainerName, grace: Option<Duration>) -> Res
     let (state, _) = runtime.state()?;
     if state == State::Stopped {
         return match lxc::find(place, name)? {
-            None => Err(not_running(name, state)),
+            None => Err(Error::not_running(name, state)),
             Some(running) => Ok(match lxc::stop(place, name, running, grace)? {
                 true => Stopped::InOrder,
                 false => Stopped::Killed,
@@ -62,13 +62,6 @@ pub fn stop(place: &Place, name: &ContainerName, grace: Option<Duration>) -> Res
     }
 }
 
-fn not_running(name: &ContainerName, state: State) -> Error {
-    Error::NotRunning {
-        name: name.clone(),
-        state: state.word(),
-    }
-}
-
 /// As [`stop`], for a caller who keeps other commands away from the container.
 pub fn stop_holding(
     runtime: &Runtime,
@@ -80,7 +73,7 @@ pub fn stop_holding(
     match (state, &record) {
         (State::Stopped, _) => {
             wait_for_monitor(runtime)?;
-            return Err(not_running(name, state));
+            return Err(Error::not_running(name, state));
         }
         (State::Aborted, Some(record)) => {
             recover::recover(runtime, record, lock)?;
@@ -116,7 +109,7 @@ pub fn ask_to_stop(place: &Place, name: &ContainerName) -> Result<()> {
     let runtime = Runtime::new(place.runtime_dir(name));
     let (state, _) = runtime.state()?;
     if !state.is_active() {
-        return Err(not_running(name, state));
+        return Err(Error::not_running(name, state));
     }
     let monitor = Connection::connect(&runtime.socket())
         .map_err(|error| Error::os("reach the container's monitor", error))?;

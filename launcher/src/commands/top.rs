@@ -50,11 +50,14 @@ pub enum Order {
     Name,
 }
 
+/// A container and its init: after a restart it begins anew.
+type Life = (ContainerName, Option<i32>);
+
 /// Who looks again and again.
 #[derive(Debug, Default)]
 pub struct Observer {
-    /// Processor time of each at the look before, by cgroup: another life is another one.
-    before: HashMap<String, (Duration, Instant)>,
+    /// Processor time of each at the look before.
+    before: HashMap<Life, (Duration, Instant)>,
 }
 
 impl Observer {
@@ -81,7 +84,7 @@ impl Observer {
         &self,
         place: &Place,
         name: &ContainerName,
-        seen: &mut HashMap<String, (Duration, Instant)>,
+        seen: &mut HashMap<Life, (Duration, Instant)>,
     ) -> Option<Usage> {
         // One that cannot be judged, or ends at this moment, is none that runs.
         let (state, record) = Runtime::new(place.runtime_dir(name)).state().ok()?;
@@ -90,7 +93,7 @@ impl Observer {
         let statistics = payload
             .and_then(|payload| payload.ok()?.statistics().ok())
             .unwrap_or_default();
-        let life = format!("{name} {:?}", record.init);
+        let life = (name.clone(), record.init);
         let now = Instant::now();
         let cpu_percent = statistics
             .cpu

@@ -1,6 +1,6 @@
 //! The configuration of a copy.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use berth_container_config::change::{Change, change};
 use berth_container_config::line::Line;
@@ -14,14 +14,14 @@ const HOST_NAME: &str = "lxc.uts.name";
 const EPHEMERAL: &str = "lxc.ephemeral";
 
 /// The text of a configuration that is being changed.
-pub struct Text<'a> {
-    file: &'a Path,
+pub struct Text {
+    file: PathBuf,
     text: String,
 }
 
-impl<'a> Text<'a> {
+impl Text {
     /// What the file at this path says, whose includes are looked for from there.
-    pub fn new(file: &'a Path, text: &str) -> Self {
+    pub fn new(file: PathBuf, text: &str) -> Self {
         Self {
             file,
             text: text.to_owned(),
@@ -49,7 +49,7 @@ impl<'a> Text<'a> {
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<()> {
-        let changed = change(self.file, &self.text, key, Change::Set(value), &DiskLoader);
+        let changed = change(&self.file, &self.text, key, Change::Set(value), &DiskLoader);
         self.text = changed.ok_or_else(|| {
             Error::other(format!(
                 "{key} cannot be written into an LXC configuration as {value:?}; choose another \
@@ -151,8 +151,8 @@ fn is_of_path(c: char) -> bool {
 mod tests {
     use super::*;
 
-    fn text(text: &str) -> Text<'_> {
-        Text::new(Path::new("/nowhere/config"), text)
+    fn text(text: &str) -> Text {
+        Text::new(PathBuf::from("/nowhere/config"), text)
     }
 
     #[test]

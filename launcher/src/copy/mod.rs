@@ -44,14 +44,21 @@ pub struct CopyOptions {
     pub target: ContainerName,
     /// Whether all files are copied, or only changes are kept.
     pub how: How,
+    /// In which its configuration is not the source's.
+    pub changes: Changes,
+    /// Whether the source may run.
+    pub running: bool,
+}
+
+/// What a container's configuration says otherwise in a copy of another name, beside its paths.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Changes {
     /// Whether the copy is destroyed when it stops.
     pub ephemeral: bool,
     /// Whether hardware addresses stay.
     pub keep_mac: bool,
     /// Whether the host's name stays.
     pub keep_name: bool,
-    /// Whether the source may run.
-    pub running: bool,
 }
 
 /// What was made.
@@ -79,20 +86,6 @@ pub fn copy(place: &Place, options: &CopyOptions) -> Result<Copied> {
     let dir = place.container_dir(name);
     refuse_mounts(&dir)?;
     let plan = Plan::new(place, &dir, options.how)?;
-    let file = dir.join("config");
-    let mut text = plan.config_text(&file);
-    text.set_rootfs(&plan.rootfs_value(&target))?;
-    if !options.keep_name {
-        text.set_host_name(options.target.as_str())?;
-    }
-    if !options.keep_mac {
-        text.change_addresses()?;
-    }
-    if options.ephemeral {
-        text.set_ephemeral()?;
-    }
-    text.move_paths(&dir, &target);
-    let text = text.into_text();
     if source.is_active() && !plan.origins.is_empty() && options.how == How::Overlay {
         hints.push(format!(
             "“{name}” runs, and what it changes in its files may be seen in “{}” or not; stop it \
@@ -100,19 +93,44 @@ pub fn copy(place: &Place, options: &CopyOptions) -> Result<Copied> {
             options.target
         ));
     }
-    let wanted = Build {
-        plan: &plan,
-        text: &text,
-        target: &target,
-        parent: &place.lxcpath,
-        files: &[],
-        host_name: (!options.keep_name).then(|| options.target.as_str()),
-        moved: Some((&dir, &target)),
-        hooks: Some((name, &options.target)),
-    };
-    make(place, name, &options.target, &wanted)?;
+    make_named(place, name, &options.target, &plan, options.changes)?;
     drop(frozen);
     Ok(Copied { dir: target, hints })
+}
+
+/// Makes a container of another name from a plan of `source`, or of a snapshot of it: it says its
+/// own name where that one's stood, and its paths lead into itself.
+pub fn make_named(
+    place: &Place,
+    source: &ContainerName,
+    target: &ContainerName,
+    plan: &Plan,
+    changes: Changes,
+) -> Result<()> {
+    let (from, to) = (place.container_dir(source), place.container_dir(target));
+    let mut text = plan.config_at(&to)?;
+    if !changes.keep_name {
+        text.set_host_name(target.as_str())?;
+    }
+    if !changes.keep_mac {
+        text.change_addresses()?;
+    }
+    if changes.ephemeral {
+        text.set_ephemeral()?;
+    }
+    text.move_paths(&from, &to);
+    let text = text.into_text();
+    let wanted = Build {
+        plan,
+        text: &text,
+        target: &to,
+        parent: &place.lxcpath,
+        files: &[],
+        host_name: (!changes.keep_name).then(|| target.as_str()),
+        moved: Some((&from, &to)),
+        hooks: Some((source, target)),
+    };
+    make(place, source, target, &wanted)
 }
 
 /// Makes a container from a plan, and lets it stand.

@@ -143,9 +143,11 @@ impl Plan {
         }
     }
 
-    /// The configuration's text, to be changed.
-    pub fn config_text<'a>(&self, file: &'a Path) -> Text<'a> {
-        Text::new(file, &self.text)
+    /// The configuration of a copy that stands in `target`, whose root is there.
+    pub fn config_at(&self, target: &Path) -> Result<Text> {
+        let mut text = Text::new(self.source.join("config"), &self.text);
+        text.set_rootfs(&self.rootfs_value(target))?;
+        Ok(text)
     }
 }
 

@@ -171,7 +171,7 @@ pub fn finish(place: &Place, old: &ContainerName, new: &ContainerName) -> Result
 }
 
 fn changed(file: &Path, text: &str, from: &Path, to: &Path) -> String {
-    let mut text = Text::new(file, text);
+    let mut text = Text::new(file.to_owned(), text);
     text.move_all_paths(from, to);
     text.into_text()
 }

@@ -78,10 +78,7 @@ pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> 
         crate::lxc::refuse_running(place, name).map_err(failed)?;
     }
     if state != State::Running {
-        return Err(failed(Error::NotRunning {
-            name: name.clone(),
-            state: state.word(),
-        }));
+        return Err(failed(Error::not_running(name, state)));
     }
     let monitor = Connection::connect(&runtime.socket())
         .map_err(|error| failed(Error::os("reach the container's monitor", error)))?;

@@ -48,15 +48,7 @@ impl Session {
         client: Connection,
     ) -> std::result::Result<Self, (Connection, Error)> {
         match enter::start(plan, init, payload, &request, fds) {
-            Ok((inside, entering)) => Ok(Self {
-                client: Some(client),
-                inside: Some(inside),
-                entering: Some(entering),
-                command: None,
-                terminal: None,
-                refusal: None,
-                exit: None,
-            }),
+            Ok(begun) => Ok(Self::new(Some(client), begun)),
             Err(error) => Err((client, error)),
         }
     }
@@ -69,16 +61,20 @@ impl Session {
         request: ExecRequest,
         fds: Vec<OwnedFd>,
     ) -> Result<Self> {
-        let (inside, entering) = enter::start(plan, init, payload, &request, fds)?;
-        Ok(Self {
-            client: None,
+        let begun = enter::start(plan, init, payload, &request, fds)?;
+        Ok(Self::new(None, begun))
+    }
+
+    fn new(client: Option<Connection>, (inside, entering): (Connection, PidFd)) -> Self {
+        Self {
+            client,
             inside: Some(inside),
             entering: Some(entering),
             command: None,
             terminal: None,
             refusal: None,
             exit: None,
-        })
+        }
     }
 
     /// How one that is over ended, or why it did not run.

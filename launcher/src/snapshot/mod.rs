@@ -106,10 +106,7 @@ pub fn create(place: &Place, name: &ContainerName, comment: Option<&str>) -> Res
     hints.extend(leftovers::remove(&place.owner, &snapshots, top.as_fd()));
     let snapshot = free_name(&snapshots)?;
     let target = snapshots.join(&snapshot);
-    let file = dir.join("config");
-    let mut text = plan.config_text(&file);
-    text.set_rootfs(&plan.rootfs_value(&target))?;
-    let text = text.into_text();
+    let text = plan.config_at(&target)?.into_text();
     let mut files = vec![(TIME_FILE, stamp()?)];
     files.extend(comment.map(|comment| (COMMENT_FILE, format!("{comment}\n"))));
     let wanted = Build {

@@ -8,7 +8,7 @@ use berth_kernel::{file_copy, fs as kernel_fs};
 
 use super::require;
 use crate::copy::relations::{self, Member};
-use crate::copy::{Build, How, Plan, Source, build, forget, make};
+use crate::copy::{Build, Changes, How, Plan, Source, build, forget, make_named};
 use crate::create::refuse_existing;
 use crate::destroy::leftovers::{self, Kind, Site};
 use crate::destroy::{Saved, refuse_mounts};
@@ -49,28 +49,10 @@ fn to_new(
     from: &std::path::Path,
     new: &ContainerName,
 ) -> Result<()> {
-    let (dir, target) = (place.container_dir(name), place.container_dir(new));
-    refuse_existing(&target, new)?;
+    refuse_existing(&place.container_dir(new), new)?;
     refuse_mounts(from)?;
     let plan = Plan::new(place, from, How::Same)?;
-    let file = from.join("config");
-    let mut text = plan.config_text(&file);
-    text.set_rootfs(&plan.rootfs_value(&target))?;
-    text.set_host_name(new.as_str())?;
-    text.change_addresses()?;
-    text.move_paths(&dir, &target);
-    let text = text.into_text();
-    let wanted = Build {
-        plan: &plan,
-        text: &text,
-        target: &target,
-        parent: &place.lxcpath,
-        files: &[],
-        host_name: Some(new.as_str()),
-        moved: Some((&dir, &target)),
-        hooks: Some((name, new)),
-    };
-    make(place, name, new, &wanted)
+    make_named(place, name, new, &plan, Changes::default())
 }
 
 fn in_place(place: &Place, name: &ContainerName, from: &std::path::Path) -> Result<Vec<String>> {
@@ -82,10 +64,7 @@ fn in_place(place: &Place, name: &ContainerName, from: &std::path::Path) -> Resu
         relations::refuse_copies(name, "restored", &copies)?;
     }
     let plan = Plan::new(place, from, How::Same)?;
-    let file = from.join("config");
-    let mut text = plan.config_text(&file);
-    text.set_rootfs(&plan.rootfs_value(&target))?;
-    let text = text.into_text();
+    let text = plan.config_at(&target)?.into_text();
     let wanted = Build {
         plan: &plan,
         text: &text,

@@ -1,7 +1,7 @@
 //! `berth copy`, `snapshot`, `rename`, `cp`, `ls --disk`
 
 use berth::cli::{self, Cli};
-use berth::copy::{self, CopyOptions, How, rename};
+use berth::copy::{self, Changes, CopyOptions, How, rename};
 use berth::error::{Error, Result};
 use berth::place::Place;
 use berth::snapshot;
@@ -25,9 +25,11 @@ pub fn copy_verb(cli: &Cli, place: &Place, options: &cli::Copy) -> Result<u8> {
                 true => How::Overlay,
                 false => How::Whole,
             },
-            ephemeral: options.ephemeral,
-            keep_mac: options.keep_mac,
-            keep_name: options.keep_name,
+            changes: Changes {
+                ephemeral: options.ephemeral,
+                keep_mac: options.keep_mac,
+                keep_name: options.keep_name,
+            },
             running: options.running,
         },
     )?;

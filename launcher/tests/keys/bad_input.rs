@@ -21,6 +21,17 @@ fn add(container: &Container, line: &str) -> String {
     format!("{}:{}", container.config().display(), before + 1)
 }
 
+/// A start with this line is refused: `file:line: key…` and why.
+fn refused_with_its_line(line: &str, key: &str, why: &str) {
+    on_host(|host| {
+        let container = Container::create(host, Owner::User, "web");
+        let at = add(&container, line);
+        container.start_is_refused(&format!("{at}: {key}"));
+        container.start_is_refused(why);
+        container.destroy();
+    });
+}
+
 /// A file of the container's root file system.
 fn put(container: &Container, name: &str, text: &str, mode: u32) {
     let path = container.dir().join("rootfs").join(name);
@@ -76,13 +87,11 @@ fn an_init_that_exits_at_once_is_told_with_its_code() {
 
 #[test]
 fn a_hook_that_fails_is_told_with_its_line_and_code() {
-    on_host(|host| {
-        let container = Container::create(host, Owner::User, "web");
-        let at = add(&container, "lxc.hook.pre-start = sh -c 'exit 9'");
-        container.start_is_refused(&format!("{at}: lxc.hook.pre-start: the hook “sh -c"));
-        container.start_is_refused("failed (exit code 9); it said nothing");
-        container.destroy();
-    });
+    refused_with_its_line(
+        "lxc.hook.pre-start = sh -c 'exit 9'",
+        "lxc.hook.pre-start: the hook “sh -c",
+        "failed (exit code 9); it said nothing",
+    );
 }
 
 #[test]
@@ -117,14 +126,11 @@ fn ctrl_c_ends_a_start_whose_hook_hangs() {
 
 #[test]
 fn a_limit_that_cannot_be_set_is_told_with_its_line() {
-    on_host(|host| {
-        let container = Container::create(host, Owner::User, "web");
-        let at = add(&container, "lxc.cgroup2.cgroup.max.depth = deep");
-        container.start_is_refused(&format!(
-            "{at}: lxc.cgroup2.cgroup.max.depth: cannot set cgroup.max.depth to “deep”"
-        ));
-        container.destroy();
-    });
+    refused_with_its_line(
+        "lxc.cgroup2.cgroup.max.depth = deep",
+        "lxc.cgroup2.cgroup.max.depth: cannot set cgroup.max.depth to “deep”",
+        "Invalid argument",
+    );
 }
 
 /// Mounts a tmpfs there and fills it.
