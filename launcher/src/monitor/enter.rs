@@ -148,6 +148,18 @@ fn tell(monitor: &Connection, failure: &Failure) {
     let _ = monitor.send(&Frame::new(FAILED, fields), &[]);
 }
 
+fn send(
+    monitor: &Connection,
+    kind: u8,
+    fd: BorrowedFd<'_>,
+) -> std::result::Result<(), Failure> {
+    let sent = monitor.send(&Frame::new(kind, Vec::new()), &[fd]);
+    sent.map_err(|error| Failure {
+        code: exit::RUN_FAILED,
+        why: format!("cannot reach the monitor: {error}"),
+    })
+}
+
 fn enter(
     plan: &StartPlan,
     init: &Child,
@@ -156,7 +168,7 @@ fn enter(
     fds: &[OwnedFd],
     monitor: &Connection,
 ) -> u8 {
-    let entered = (|| {
+    let entered: std::result::Result<(), Failure> = (|| {
         let cgroup = unshared(plan, cgroup)?;
         // What is left of the monitor's would lead whoever plants links to /proc/self/fd/N in the
         // container to the host (CVE-2024-21626).
@@ -176,16 +188,11 @@ fn enter(
             .enter_namespaces(plan.entered_namespaces())
             .map_err(because("enter the container"))?;
         let mut host = Some(OfHost { proc, cgroup });
-        let command = process::clone(CloneFlags::CLONE_PARENT, None, || {
+        process::clone(CloneFlags::CLONE_PARENT, None, || {
             run(plan, request, fds, host.take(), monitor)
         })
         .map_err(because("make a process in the container"))?;
-        monitor
-            .send(&Frame::new(COMMAND, Vec::new()), &[command.pidfd.as_fd()])
-            .map_err(|error| Failure {
-                code: exit::RUN_FAILED,
-                why: format!("cannot reach the monitor: {error}"),
-            })
+        Ok(())
     })();
     match entered {
         Ok(()) => 0,
@@ -249,6 +256,11 @@ fn try_run(
     host: Option<OfHost>,
     monitor: &Connection,
 ) -> std::result::Result<std::convert::Infallible, Failure> {
+    // It names itself, before it is anything that the monitor could not tell from itself: whoever
+    // made it may be killed at any moment.
+    PidFd::open(nix::unistd::getpid().as_raw())
+        .map_err(because("refer to the process"))
+        .and_then(|own| send(monitor, COMMAND, own.as_fd()))?;
     let labels = &plan.confinement.labels;
     let proc = host.as_ref().and_then(|host| host.proc.as_ref());
     let requests = match proc.filter(|_| !request.spared.profiles) {
@@ -325,15 +337,7 @@ fn open_terminal(monitor: &Connection, account: &Account) -> std::result::Result
         fs::chown(terminal.slave.as_fd(), Some(account.uid), None)
             .map_err(because("give the terminal to the user"))?;
     }
-    monitor
-        .send(
-            &Frame::new(TERMINAL, Vec::new()),
-            &[terminal.master.as_fd()],
-        )
-        .map_err(|error| Failure {
-            code: exit::RUN_FAILED,
-            why: format!("cannot reach the monitor: {error}"),
-        })?;
+    send(monitor, TERMINAL, terminal.master.as_fd())?;
     tty::set_controlling(terminal.slave.as_fd())
         .map_err(because("make the terminal the controlling one"))?;
     for number in 0..=2 {

@@ -196,8 +196,8 @@ impl Session {
         let _ = client.send(&answer.frame(), &[]);
     }
 
-    /// Whether the process that entered was killed before it could name the command's, which is a
-    /// child of the monitor's that it does not know of then.
+    /// Whether the command's process may have been killed before it could name itself: a child of
+    /// the monitor's that it does not know of then.
     pub fn may_have_lost_its_command(&self) -> bool {
         self.is_over() && self.exit.is_none() && self.refusal.is_none()
     }

@@ -1,8 +1,8 @@
 //! Children that the monitor was not told of.
 //!
-//! Who enters a container makes the command as the monitor's child and then names it. Killed in
-//! between (with the container's cgroup, by its owner, for want of memory), it leaves a child that
-//! nobody waits for; dead, that keeps the container's pid namespace, and so its init, from ending.
+//! Who enters a container makes the command as the monitor's child, which names itself first of all.
+//! Killed before that (with the container's cgroup, by its owner, for want of memory), it is a child
+//! that nobody waits for; dead, it keeps the container's pid namespace, and so its init, from ending.
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::world::{Container, Owner, in_container};
+use crate::world::{Container, Owner, eventually, in_container};
 
 const USERS: &str = "echo 'alice:x:1000:100::/srv:/bin/sh' >>/etc/passwd; \
     echo 'lost:x:70000:100::/:/bin/sh' >>/etc/passwd; \
@@ -238,5 +238,43 @@ fn commands_beside_a_stop_end_with_it_or_are_refused() {
             assert!(container.ok(&["ls"]).contains("stopped"));
             container.start();
         }
+    });
+}
+
+/// Whoever enters is killed before he could say which process is the command's, which is held up.
+#[test]
+fn a_command_that_is_killed_on_its_way_keeps_no_container_from_ending() {
+    in_container(Owner::User, "", |container| {
+        let monitor = container.info("Monitor");
+        let mut strace = container.host.as_root("strace");
+        strace.args(["-f", "-q", "-e", "trace=sendmsg", "-p", &monitor]);
+        strace.args(["-e", "inject=sendmsg:delay_enter=600s"]);
+        let mut strace = strace.stderr(Stdio::null()).spawn().unwrap();
+        let traced = format!("grep -v '^TracerPid:.0$' /proc/{monitor}/status | grep Tracer");
+        eventually("strace", || container.on_host(&format!("{traced} || :")) != "");
+        let mut exec = container.command("berth");
+        exec.args(["exec", "web", "--", "sleep", "1000"]);
+        let exec = exec.stderr(Stdio::piped()).spawn().unwrap();
+        let inside = format!(
+            "find {}/payload -name cgroup.procs | xargs cat | wc -l",
+            container.cgroup().display()
+        );
+        eventually("the command", || {
+            container.on_host(&inside).parse::<u32>().unwrap() > 1
+        });
+        // Long enough for whoever of the two is not held up to come to his end.
+        std::thread::sleep(Duration::from_millis(500));
+        let mut stop = container.command("berth");
+        let mut stop = stop.args(["stop", "-k", "web"]).spawn().unwrap();
+        // The monitor is held up, too, once it has killed.
+        eventually("the kill", || container.log().contains("killed"));
+        std::thread::sleep(Duration::from_millis(100));
+        strace.kill().unwrap();
+        strace.wait().unwrap();
+        eventually("the end", || container.info("State") == "stopped");
+        assert!(stop.wait().unwrap().success());
+        let exec = exec.wait_with_output().unwrap();
+        assert_eq!(exec.status.code(), Some(125), "{exec:?}");
+        container.start();
     });
 }
