@@ -204,6 +204,9 @@ fn take_places<H: Host>(
             Err(other) => return Err(other),
         }
     }
+    for tree in &trees {
+        tree.clear_up_after_others(&user, host, &clock);
+    }
     Ok(())
 }
 

@@ -137,6 +137,37 @@ fn after_the_last_logout_nothing_is_left() {
 }
 
 #[test]
+fn whoever_logs_out_next_clears_up_after_others() {
+    let world = World::new();
+    let arguments = format!("{},unified", everything(&world));
+    // As sshd's own process of the user, which outlives the session for a moment.
+    let stay =
+        "sleep 1000 & echo $! >$DIR/late".replace("$DIR", &world.dir().display().to_string());
+    let alice = world.login(Module::Ours, &arguments, "alice", &stay);
+    assert!(alice.success, "{}", alice.said);
+    let places = "find /sys/fs/cgroup/*/user -mindepth 1 -type d -name alice | wc -l";
+    let count = (world.controllers().len() + 2).to_string();
+    assert_eq!(world.sh(places), count);
+    let bob = world.login(Module::Ours, &arguments, "bob", "");
+    assert!(bob.success, "{}", bob.said);
+    assert_eq!(world.sh(places), count);
+    // One that is new may be in the making. What is not of a session's making stays.
+    world
+        .sh("p=$(cat $DIR/late); kill $p; while ! grep -q '^State:.Z' /proc/$p/status; do :; done");
+    let bob = world.login(Module::Ours, &arguments, "bob", "");
+    assert!(bob.success, "{}", bob.said);
+    assert_eq!(world.sh(places), count);
+    world.sh(
+        "touch -d '2 minutes ago' /sys/fs/cgroup/*/user/alice/0; mkdir $NAMED/user/alice/mine; \
+              touch -d '2 minutes ago' $NAMED/user/alice/mine /sys/fs/cgroup/*/user/alice",
+    );
+    let bob = world.login(Module::Ours, &arguments, "bob", "");
+    assert!(bob.success, "{}", bob.said);
+    assert_eq!(world.tree("$NAMED/user").len(), 2);
+    assert_eq!(world.sh(places), "1");
+}
+
+#[test]
 fn a_live_session_keeps_what_it_made_when_another_opens_and_closes() {
     for (module, kept) in [(Module::Original, false), (Module::Ours, true)] {
         let mut world = World::new();

@@ -148,11 +148,7 @@ fn tell(monitor: &Connection, failure: &Failure) {
     let _ = monitor.send(&Frame::new(FAILED, fields), &[]);
 }
 
-fn send(
-    monitor: &Connection,
-    kind: u8,
-    fd: BorrowedFd<'_>,
-) -> std::result::Result<(), Failure> {
+fn send(monitor: &Connection, kind: u8, fd: BorrowedFd<'_>) -> std::result::Result<(), Failure> {
     let sent = monitor.send(&Frame::new(kind, Vec::new()), &[fd]);
     sent.map_err(|error| Failure {
         code: exit::RUN_FAILED,

@@ -162,7 +162,9 @@ fn what_a_container_needs_is_started_first() {
         assert_eq!(db.info("State"), "stopped");
         // What does not get ready keeps the others from starting.
         settings(&cache, "[start]\nafter = [\"db\"]\n");
-        let never = ready.replace("20s", "60ms").replace("/run/ok", "/run/never");
+        let never = ready
+            .replace("20s", "60ms")
+            .replace("/run/ok", "/run/never");
         settings(&db, &never);
         let said = fails(&web);
         assert!(

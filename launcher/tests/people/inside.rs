@@ -251,7 +251,9 @@ fn a_command_that_is_killed_on_its_way_keeps_no_container_from_ending() {
         strace.args(["-e", "inject=sendmsg:delay_enter=600s"]);
         let mut strace = strace.stderr(Stdio::null()).spawn().unwrap();
         let traced = format!("grep -v '^TracerPid:.0$' /proc/{monitor}/status | grep Tracer");
-        eventually("strace", || container.on_host(&format!("{traced} || :")) != "");
+        eventually("strace", || {
+            container.on_host(&format!("{traced} || :")) != ""
+        });
         let mut exec = container.command("berth");
         exec.args(["exec", "web", "--", "sleep", "1000"]);
         let exec = exec.stderr(Stdio::piped()).spawn().unwrap();

@@ -1,12 +1,18 @@
 //! `/user/NAME/INDEX` in one hierarchy of either version.
 
 use super::{MAX_INDEX, TOP};
+use crate::own_tree::IDLE;
 use crate::session::{Clock, Failure, Host, Person};
 use berth_cgroups::legacy::{LegacyHierarchy, Removal};
 use berth_cgroups::{CgroupDir, CgroupPath, DelegationSet, Error, Hierarchy};
 use berth_common::{Uid, cgroup};
+use berth_kernel::fs;
 use std::ffi::OsStr;
 use std::fmt;
+use std::os::fd::AsFd;
+
+/// Where more users than this have cgroups, each looks after his own.
+const MAX_NAMES: usize = 256;
 
 /// The hierarchy, where its users' cgroups begin, and where the login sits.
 pub(super) struct Tree<'a> {
@@ -137,21 +143,35 @@ impl<'a> Tree<'a> {
             clock.check()?;
             init.move_process(process)?;
         }
-        let mut out_of_time = false;
-        for index in names.children()?.iter().filter(|name| is_index(name)) {
-            let mut go_on = || clock.check().is_ok();
-            match names.remove_unpopulated(index, &mut go_on)? {
-                Removal::Gone | Removal::InUse => {}
-                Removal::OutOfTime => out_of_time = true,
+        clear(&init.child(TOP)?, &names, user.name.as_ref(), clock)
+    }
+
+    /// Removes those cgroups of other users that nobody lives in: whoever closed their sessions may
+    /// have come before the end of their last processes. What a login may be making this moment is
+    /// left, and what cannot be removed.
+    pub fn clear_up_after_others<H: Host>(&self, user: &Person, host: &H, clock: &Clock<'_, H>) {
+        let is_old = |dir: &CgroupDir| {
+            fs::status(dir.as_fd())
+                .is_ok_and(|status| host.time().saturating_sub(status.modified) >= IDLE)
+        };
+        let all_old = |names: &CgroupDir| {
+            let indices = names.children().unwrap_or_default();
+            let mut dirs = indices.iter().filter_map(|index| names.child(index).ok());
+            is_old(names) && dirs.all(|dir| is_old(&dir))
+        };
+        let top = self.init.child(TOP).and_then(|path| self.open(&path));
+        let Ok(top) = top else { return };
+        let names = top.children_up_to(MAX_NAMES).unwrap_or_default();
+        for name in names.iter().filter(|name| **name != *user.name) {
+            if clock.check().is_err() {
+                return;
             }
-        }
-        if out_of_time {
-            return Err(clock.late());
-        }
-        match init.child(TOP)?.remove_child(&user.name) {
-            Ok(gone) => Ok(gone),
-            Err(error) if error.errno() == Some(libc::EBUSY) => Ok(false),
-            Err(error) => Err(error.into()),
+            if let Ok(names) = top.child(name)
+                && must_be_roots(&names).is_ok()
+                && all_old(&names)
+            {
+                let _ = clear(&top, &names, name, clock);
+            }
         }
     }
 
@@ -172,6 +192,32 @@ impl<'a> Tree<'a> {
         let dir = self.make(parent, name)?;
         must_be_roots(&dir)?;
         Ok(dir)
+    }
+}
+
+/// Removes the cgroups of one user, `names`, which is `name` in `top`, that nobody lives in. Tells
+/// whether all of them are gone.
+fn clear<H: Host>(
+    top: &CgroupDir,
+    names: &CgroupDir,
+    name: &OsStr,
+    clock: &Clock<'_, H>,
+) -> Result<bool, Failure> {
+    let mut out_of_time = false;
+    for index in names.children()?.iter().filter(|name| is_index(name)) {
+        let mut go_on = || clock.check().is_ok();
+        match names.remove_unpopulated(index, &mut go_on)? {
+            Removal::Gone | Removal::InUse => {}
+            Removal::OutOfTime => out_of_time = true,
+        }
+    }
+    if out_of_time {
+        return Err(clock.late());
+    }
+    match top.remove_child(name) {
+        Ok(gone) => Ok(gone),
+        Err(error) if error.errno() == Some(libc::EBUSY) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

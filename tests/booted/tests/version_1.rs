@@ -74,8 +74,10 @@ fn places(host: &Host, controllers: &[&str]) -> Result {
         .ok()?;
     second.logout()?;
     bob.logout()?;
-    // sshd closes a session while its own process of the user is about to end; whoever comes next
-    // clears up.
+    // sshd closes a session while its own process of the user is about to end; whoever leaves next
+    // clears up, if nobody can be about to use it.
+    host.root("cd /sys/fs/cgroup && touch -cd '2 minutes ago' */user/alice/0 */user/alice 2>/dev/null; true")?
+        .ok()?;
     host.login("bob")?.logout()?;
     host.wait_until(
         "! find /sys/fs/cgroup/*/ -type d -path '*/user/alice/*' 2>/dev/null | grep .",
