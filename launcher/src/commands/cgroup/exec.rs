@@ -104,10 +104,13 @@ fn enter_leaf(base: &DelegatedBase, here: &CgroupPath) -> Result<()> {
     leaf.move_self().map_err(fail)
 }
 
-/// Has the launch service move this process: the cgroup that is above both is not the caller's to
-/// write to.
+/// Goes there, or has the launch service move this process where the cgroup that is above both is
+/// not the caller's to write to (`attach=session`, a session that is not delegated).
 fn move_to_lasting(hierarchy: &Hierarchy) -> Result<()> {
     let uid = cred::effective_uid();
+    if moves_itself(hierarchy, uid).is_ok_and(|moved| moved) {
+        return Ok(());
+    }
     with_launch_socket(|| attach(uid))?.map_err(|error| cannot_move(&error, hierarchy, uid))?;
     let here = hierarchy.path_of_self().map_err(fail)?;
     let base = DelegatedBase::around(hierarchy, here.clone(), uid).map_err(fail)?;
@@ -117,6 +120,30 @@ fn move_to_lasting(hierarchy: &Hierarchy) -> Result<()> {
             "the service manager moved this process to {here}, which is not your lasting cgroup"
         ))),
     }
+}
+
+fn moves_itself(hierarchy: &Hierarchy, uid: Uid) -> berth_cgroups::Result<bool> {
+    // In a sandbox the launch service judges whether it is the user's own.
+    let base = match has_all_ids() {
+        true => DelegatedBase::lasting_of(hierarchy, uid)?,
+        false => None,
+    };
+    let Some(base) = base else {
+        return Ok(false);
+    };
+    let leaf = base.dir().child(cgroup::LEAF)?;
+    // Without its holder it is about to be removed.
+    if leaf.processes()?.is_empty() {
+        return Ok(false);
+    }
+    leaf.move_self()?;
+    Ok(true)
+}
+
+/// Whether this is the host's user namespace, which maps every id to itself (user_namespaces(7)).
+fn has_all_ids() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 fn cannot_move(error: &LaunchError, hierarchy: &Hierarchy, uid: Uid) -> Error {
