@@ -65,6 +65,11 @@ fn boot(image: Image, layouts: &[Cgroups], check: impl Fn(&Host) -> Result) -> R
         check(&host)?;
         let alice = host.login("alice")?;
         assert_eq!(alice.run("id -un; stat -c %a ~")?.ok()?, "alice\n700\n");
+        if *cgroups == Cgroups::Hybrid {
+            let judged = alice.run("berth doctor cgroups")?.exits(1)?;
+            let layout = "cgroup v1 has the controllers, v2 is beside it without them";
+            assert!(judged.contains(layout), "{judged}");
+        }
         let session = alice.run("echo $XDG_SESSION_ID")?.ok()?;
         let known = host.root("loginctl --no-legend list-sessions")?.ok()?;
         assert!(
