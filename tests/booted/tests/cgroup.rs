@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use berth_test_harness::{Host, Image, Result};
+use berth_test_harness::{Host, Image, Login, Result};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const LASTING: &str = "0::/user.slice/user-1000.slice/berth-user@1000.service/init.scope\n";
@@ -49,8 +49,9 @@ fn a_command_runs_in_the_lasting_cgroup_and_stays_the_callers() -> Result {
 
     // It is a place to start containers from, and nothing of it needs a launch service.
     run("berth create web")?.ok()?;
-    run("berth cgroup exec -- berth start web && berth exec web -- true && berth stop -k web")?
-        .ok()?;
+    run("berth cgroup exec -- berth start web && berth exec web -- true")?.ok()?;
+    what_it_uses_is_what_the_kernel_counts(&alice)?;
+    run("berth stop -k web")?.ok()?;
 
     // Who has none, and who may not come here.
     let sandboxed = run("unshare --user --map-current-user berth cgroup exec -- true")?;
@@ -192,5 +193,22 @@ fn what_is_there_is_shown_with_owners_limits_and_processes() -> Result {
                 mkdir -p many/$(seq -s / 70) many/b{1..2500}; cd; berth cgroup show | tail -1";
     let shown = run(many)?.ok()?;
     assert!(shown.contains("cgroups more"), "{shown}");
+    Ok(())
+}
+
+/// A file of 30 MB that was just written is in the page cache, and that is the container's.
+fn what_it_uses_is_what_the_kernel_counts(alice: &Login) -> Result {
+    let write = "berth exec web -- dd if=/dev/zero of=/file bs=1000000 count=30";
+    alice.run_for(write, LIMIT)?.ok()?;
+    let figure = |key: &str| -> Result<u64> {
+        let get = format!("berth top web --json | grep -o '\"{key}\":[0-9]*' | cut -d: -f2");
+        Ok(alice.run(&get)?.ok()?.trim().parse()?)
+    };
+    let (all, cache) = (figure("memory")?, figure("memory_cache")?);
+    assert!((30_000_000..100_000_000).contains(&all), "{all}");
+    assert!((30_000_000..=all).contains(&cache), "{cache} of {all}");
+    assert!(figure("memory_anonymous")? < 30_000_000);
+    assert!((1..100).contains(&figure("processes")?));
+    assert!(figure("cpu_usec")? > 0);
     Ok(())
 }
