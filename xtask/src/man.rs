@@ -365,10 +365,6 @@ fn whole_page(file: &str, text: &str) -> Result<String> {
                 ".\\\" table obeyed\n",
                 table(|key| matches!(key.action, Action::Include | Action::Obeyed { .. })),
             ),
-            (
-                ".\\\" table not obeyed\n",
-                table(|key| matches!(key.action, Action::NotObeyed)),
-            ),
             (".\\\" table renamed\n", renamed()),
         ] {
             if !page.contains(marker) {

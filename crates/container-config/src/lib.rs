@@ -2,9 +2,9 @@
 //!
 //! [`load`] reads a container's file and whatever it includes through a caller's [`Loader`],
 //! looks up each key in one [table](key::keys) and returns a [`Config`] of plain values, or every
-//! problem that the files have, each with file, line and key. Keys that LXC knows and this
-//! version does not obey are problems too: a container whose seccomp profile were silently
-//! ignored would be less confined than its owner believes.
+//! problem that the files have, each with file, line and key. A key that nobody knows is one, too: a
+//! container whose seccomp profile were silently ignored would be less confined than its owner
+//! believes.
 //!
 //! The rules are those of lxc.container.conf(5) and of LXC's parser where the page is silent.
 #![forbid(unsafe_code)]

@@ -100,11 +100,6 @@ fn apply(config: &mut Config, at: &Position, key: &str, value: &str) -> Result<(
             true => clear(config, &entry),
             false => set(config, &entry),
         },
-        Action::NotObeyed => Err(Refusal::Other(format!(
-            "LXC knows this key, but this version of Berth does not obey it ({}); remove the line \
-             if the container does not depend on it",
-            found.key.summary
-        ))),
         Action::Renamed(new) => Err(Refusal::Other(format!(
             "this is a name of LXC before 2.1; write {new} instead (berth config migrate does)"
         ))),

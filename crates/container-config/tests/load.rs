@@ -118,7 +118,7 @@ fn all_problems_are_told_with_file_line_and_key() {
     let told = problems(
         "lxc.uts.nmae = web\n\
          lxc.idmap = u 0 100000\n\
-         lxc.seccomp.notify.cookie = a\n\
+         lxc.seccomp.notify.proxy = /run/proxy\n\
          lxc.utsname = web\n\
          lxc.start.auto = yes\n\
          lxc.net.0.type\n\
@@ -127,7 +127,7 @@ fn all_problems_are_told_with_file_line_and_key() {
     let expected: [&[&str]; 7] = [
         &["config:1: lxc.uts.nmae: ", "did you mean lxc.uts.name?"],
         &["config:2: lxc.idmap: expected ", "found “u 0 100000”"],
-        &["config:3: lxc.seccomp.notify.cookie: ", "does not obey"],
+        &["config:3: lxc.seccomp.notify.proxy: expected unix: and an absolute path"],
         &["config:4: lxc.utsname: ", "write lxc.uts.name instead"],
         &["config:5: lxc.start.auto: expected 0 or 1, found “yes”"],
         &["config:6: lxc.net.0.type: expected “lxc.net.0.type = value”, found no “=”"],

@@ -20,6 +20,7 @@ pub mod rlimit;
 pub mod seccomp;
 pub mod signal;
 pub mod sock;
+pub mod supervised;
 pub mod tty;
 pub mod user;
 

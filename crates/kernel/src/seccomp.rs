@@ -1,6 +1,7 @@
 //! System call filters (seccomp(2)) of a program on itself: plain lists of numbers.
 
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
 
 /// What a filter does with the system calls of a list; all others get the opposite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,9 @@ const ARCH_AT: u32 = 4;
 const RET_KILL: u32 = 0x8000_0000;
 const RET_ERRNO: u32 = 0x0005_0000;
 const RET_ALLOW: u32 = 0x7fff_0000;
+const RET_NOTIFY: u32 = 0x7fc0_0000;
+/// What of a value is the action.
+const RET_ACTION: u32 = 0xffff_0000;
 
 /// Installs a filter for the whole process, for good. Needs no_new_privs, or CAP_SYS_ADMIN.
 /// Filters add up: a call goes through if all let it through. System calls of another
@@ -49,11 +53,11 @@ pub fn restrict(filter: Filter<'_>) -> io::Result<()> {
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => {
             Err(unsupported())
         }
-        other => other,
+        other => other.map(drop),
     }
 }
 
-fn install(program: &[libc::sock_filter], flags: libc::c_ulong) -> io::Result<()> {
+fn install(program: &[libc::sock_filter], flags: libc::c_ulong) -> io::Result<libc::c_int> {
     let length = libc::c_ushort::try_from(program.len()).map_err(|_| too_long())?;
     let header = libc::sock_fprog {
         len: length,
@@ -68,7 +72,8 @@ fn install(program: &[libc::sock_filter], flags: libc::c_ulong) -> io::Result<()
             &raw const header,
         )
     };
-    crate::process::check(done).map(drop)
+    // At most a descriptor.
+    crate::process::check(done).map(|done| done as libc::c_int)
 }
 
 /// A filter that was compiled elsewhere.
@@ -94,17 +99,38 @@ impl Program {
         self.0.as_flattened()
     }
 
+    /// Whether system calls wait for a supervisor under it: whether it has an instruction that
+    /// returns `SECCOMP_RET_USER_NOTIF`.
+    pub fn notifies(&self) -> bool {
+        self.0.iter().any(|[c0, c1, _, _, k0, k1, k2, k3]| {
+            u16::from_ne_bytes([*c0, *c1]) == GIVE
+                && u32::from_ne_bytes([*k0, *k1, *k2, *k3]) & RET_ACTION == RET_NOTIFY
+        })
+    }
+
     /// Puts the calling thread, what it executes and its children under the filter, for good.
     /// Needs no_new_privs, or CAP_SYS_ADMIN in the thread's own user namespace (`EACCES`).
     pub fn install(&self) -> io::Result<()> {
+        install(&self.instructions(), 0).map(drop)
+    }
+
+    /// As [`Self::install`]. What comes out is close-on-exec, and is where system calls under the
+    /// filter wait for a supervisor; where nobody has it any more they fail with `ENOSYS`. `EBUSY`
+    /// where the thread is under a filter with a supervisor already.
+    pub fn install_with_supervisor(&self) -> io::Result<OwnedFd> {
+        let fd = install(&self.instructions(), libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?;
+        // SAFETY: the kernel has just made this descriptor for us.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    fn instructions(&self) -> Vec<libc::sock_filter> {
         let instruction = |[c0, c1, jt, jf, k0, k1, k2, k3]: [u8; INSTRUCTION]| libc::sock_filter {
             code: u16::from_ne_bytes([c0, c1]),
             jt,
             jf,
             k: u32::from_ne_bytes([k0, k1, k2, k3]),
         };
-        let program: Vec<libc::sock_filter> = self.0.iter().copied().map(instruction).collect();
-        install(&program, 0)
+        self.0.iter().copied().map(instruction).collect()
     }
 }
 

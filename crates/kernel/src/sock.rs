@@ -47,18 +47,32 @@ impl Address {
         if bytes.is_empty() || bytes.contains(&0) {
             return Err(Errno::EINVAL);
         }
+        // With the final zero.
+        Ok(Self::of_bytes(bytes.iter().copied(), bytes.len() + 1))
+    }
+
+    /// A name in no file system, behind a zero byte.
+    fn of_name(name: &[u8]) -> nix::Result<Self> {
+        if name.len() > SUN_PATH_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        let bytes = std::iter::once(0).chain(name.iter().copied());
+        Ok(Self::of_bytes(bytes, name.len() + 1))
+    }
+
+    fn of_bytes(bytes: impl Iterator<Item = u8>, len: usize) -> Self {
         // SAFETY: sockaddr_un is a plain C structure for which all zeroes is a valid value.
         let mut raw: libc::sockaddr_un = unsafe { std::mem::zeroed() };
         raw.sun_family = libc::AF_UNIX as libc::sa_family_t;
         for (to, from) in raw.sun_path.iter_mut().zip(bytes) {
-            *to = *from as libc::c_char;
+            *to = from as libc::c_char;
         }
-        let len = offset_of!(libc::sockaddr_un, sun_path) + bytes.len() + 1;
-        Ok(Self {
+        let len = offset_of!(libc::sockaddr_un, sun_path) + len;
+        Self {
             raw,
             // Never more than the structure, 110 bytes.
             len: len as libc::socklen_t,
-        })
+        }
     }
 
     fn pointer(&self) -> *const libc::sockaddr {
@@ -89,6 +103,15 @@ pub fn connect(path: &Path) -> io::Result<OwnedFd> {
     connect_within(path, None)
 }
 
+/// As [`connect_within`], to a socket whose name is in no file system (unix(7)): at most 107 bytes.
+pub fn connect_abstract(name: &[u8], limit: Duration) -> io::Result<OwnedFd> {
+    let fd = new_socket()?;
+    set_send_timeout(fd.as_fd(), Some(limit))?;
+    let address = Address::of_name(name)?;
+    connect_to(fd.as_fd(), &address)?;
+    Ok(fd)
+}
+
 /// As [`connect`], which fails with `WouldBlock` when the queue was full for `limit`; the limit holds
 /// for [`send`] from then on, too.
 pub fn connect_within(path: &Path, limit: Option<Duration>) -> io::Result<OwnedFd> {
@@ -96,17 +119,19 @@ pub fn connect_within(path: &Path, limit: Option<Duration>) -> io::Result<OwnedF
     if limit.is_some() {
         set_send_timeout(fd.as_fd(), limit)?;
     }
-    with_address(path, |address| {
-        loop {
-            // SAFETY: the address is live and its length is right.
-            let done = unsafe { libc::connect(fd.as_raw_fd(), address.pointer(), address.len) };
-            match Errno::result(done) {
-                Err(Errno::EINTR) => {}
-                other => return other.map(drop),
-            }
-        }
-    })?;
+    with_address(path, |address| connect_to(fd.as_fd(), address))?;
     Ok(fd)
+}
+
+fn connect_to(fd: BorrowedFd<'_>, address: &Address) -> nix::Result<()> {
+    loop {
+        // SAFETY: the address is live and its length is right.
+        let done = unsafe { libc::connect(fd.as_raw_fd(), address.pointer(), address.len) };
+        match Errno::result(done) {
+            Err(Errno::EINTR) => {}
+            other => return other.map(drop),
+        }
+    }
 }
 
 /// Makes a listening socket at `path`, which must not exist. The file is born with `mode` less

@@ -48,7 +48,15 @@ pub struct Told<'a> {
     /// What else is in the environment; `None`: what this process has in its own.
     pub environment: Option<&'a [CString]>,
     /// What the hook's process does to itself before it executes the program.
-    pub confinement: Option<&'a dyn Fn() -> std::result::Result<(), String>>,
+    pub confinement: Option<Confinement<'a>>,
+}
+
+/// What a hook's process does to itself before it executes the program.
+pub struct Confinement<'a> {
+    /// Does it.
+    pub apply: &'a dyn Fn() -> std::result::Result<(), String>,
+    /// Close-on-exec, and not closed until then.
+    pub keep: BorrowedFd<'a>,
 }
 
 /// Where a container and its root file system are, for hooks.
@@ -132,7 +140,7 @@ impl Hooks {
         for command in self.commands.iter().filter(|command| command.kind == kind) {
             let program = self.program(command, told);
             let (end, said) = program
-                .run(limit, given_up, told.confinement.unwrap_or(&|| Ok(())))
+                .run(limit, given_up, told.confinement.as_ref())
                 .map_err(|error| {
                     format!("{}: cannot run the hook: {}", command.at, Plain(&error))
                 })?;

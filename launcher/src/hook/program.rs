@@ -14,6 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
+use super::Confinement;
 use crate::error::Plain;
 
 /// What of a program's output is kept: the last bytes.
@@ -118,7 +119,7 @@ impl Program {
         &self,
         limit: Duration,
         given_up: Option<BorrowedFd<'_>>,
-        confinement: &dyn Fn() -> Result<(), String>,
+        confinement: Option<&Confinement<'_>>,
     ) -> io::Result<(End, String)> {
         let (output, input) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
         let child = process::fork(|| self.become_it(&input, confinement))?;
@@ -136,10 +137,11 @@ impl Program {
         Ok((end?, crate::printable::printable(&said).into_owned()))
     }
 
-    fn become_it(&self, output: &OwnedFd, confinement: &dyn Fn() -> Result<(), String>) -> u8 {
+    fn become_it(&self, output: &OwnedFd, confinement: Option<&Confinement<'_>>) -> u8 {
+        let keep = confinement.map(|confinement| confinement.keep);
         let prepared = self
-            .prepare(output)
-            .and_then(|()| confinement().map_err(io::Error::other));
+            .prepare(output, keep.as_slice())
+            .and_then(|()| confinement.map_or(Ok(()), |c| (c.apply)().map_err(io::Error::other)));
         let failure = match prepared {
             Ok(()) => self.execute(),
             Err(error) => error,
@@ -154,7 +156,7 @@ impl Program {
         }
     }
 
-    fn prepare(&self, output: &OwnedFd) -> io::Result<()> {
+    fn prepare(&self, output: &OwnedFd, keep: &[BorrowedFd<'_>]) -> io::Result<()> {
         let null = File::open("/dev/null")?;
         process::set_standard_stream(0, null.as_fd())?;
         drop(null);
@@ -162,7 +164,7 @@ impl Program {
             process::set_standard_stream(number, output.as_fd())?;
         }
         // Nothing of the monitor's, least of all what leads from the container to the host.
-        process::close_others(&[])?;
+        process::close_others(keep)?;
         nix::unistd::setsid()?;
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
         nix::unistd::chdir("/")?;
@@ -253,7 +255,7 @@ mod tests {
         let mut program = Program::new(text, vec!["a b".to_owned()], Some(&[]));
         program.set("A", "1");
         program.set("A", "2");
-        program.run(limit, None, &|| Ok(())).unwrap()
+        program.run(limit, None, None).unwrap()
     }
 
     const LONG: Duration = Duration::from_secs(20);
@@ -325,7 +327,7 @@ mod tests {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         drop(theirs);
         let program = Program::new("sleep 60", Vec::new(), None);
-        let (end, _) = program.run(LONG, Some(ours.as_fd()), &|| Ok(())).unwrap();
+        let (end, _) = program.run(LONG, Some(ours.as_fd()), None).unwrap();
         assert_eq!(end, End::GivenUp);
     }
 }

@@ -31,6 +31,7 @@ use command::{Command, change_directory, environment};
 const COMMAND: u8 = 1;
 const TERMINAL: u8 = 2;
 const FAILED: u8 = 3;
+const SUPERVISED: u8 = 4;
 
 /// What the entering processes tell the monitor.
 pub enum FromInside {
@@ -38,6 +39,8 @@ pub enum FromInside {
     Command(PidFd),
     /// The master of the command's terminal.
     Terminal(OwnedFd),
+    /// Where its system calls wait for a supervisor.
+    Supervised(OwnedFd),
     /// It failed: exit code and reason.
     Failed(u8, String),
     /// They are done: exec happened, or a failure was told.
@@ -101,6 +104,7 @@ pub fn hear(inside: &Connection) -> Result<Option<FromInside>> {
     Ok(Some(match (frame.kind, fd) {
         (COMMAND, Some(fd)) => FromInside::Command(PidFd::from_owned(fd)),
         (TERMINAL, Some(fd)) => FromInside::Terminal(fd),
+        (SUPERVISED, Some(fd)) => FromInside::Supervised(fd),
         _ => {
             let code = frame.fields.first().and_then(|code| code.first()).copied();
             let why = frame
@@ -304,7 +308,10 @@ fn try_run(
         .to_owned();
     child::limit_resources(&plan.process).map_err(failed)?;
     if !request.spared.profiles {
-        child::filter(plan).map_err(failed)?;
+        let supervise = |listener: OwnedFd| {
+            send(monitor, SUPERVISED, listener.as_fd()).map_err(|failure| failure.why)
+        };
+        child::filter(plan, supervise).map_err(failed)?;
     }
     let error = process::exec_in_path(&command.program, &path, &command.arguments, &environment);
     let name = command.program.to_string_lossy();

@@ -16,6 +16,7 @@ mod run;
 mod session;
 mod settings;
 mod strays;
+mod supervisor;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -96,6 +96,14 @@ impl Readiness {
         fds
     }
 
+    /// Where system calls of a probe's command wait for a supervisor, once.
+    pub fn take_supervised(&mut self) -> Option<OwnedFd> {
+        match &mut self.attempt.as_mut()?.what {
+            Tried::Command(session) => session.take_supervised(),
+            Tried::Port(_) => None,
+        }
+    }
+
     /// When there is something to do although nothing happened.
     pub fn next_moment(&self) -> Option<Instant> {
         let attempt = self.attempt.as_ref();

@@ -33,6 +33,7 @@ pub struct Session {
     entering: Option<PidFd>,
     command: Option<PidFd>,
     terminal: Option<OwnedFd>,
+    supervised: Option<OwnedFd>,
     refusal: Option<(u8, String)>,
     exit: Option<Exit>,
 }
@@ -72,6 +73,7 @@ impl Session {
             entering: Some(entering),
             command: None,
             terminal: None,
+            supervised: None,
             refusal: None,
             exit: None,
         }
@@ -104,6 +106,11 @@ impl Session {
             .chain(processes.into_iter().flatten().map(AsFd::as_fd))
     }
 
+    /// Where the command's system calls wait for a supervisor, once.
+    pub fn take_supervised(&mut self) -> Option<OwnedFd> {
+        self.supervised.take()
+    }
+
     /// Whether nothing is left to do for it.
     pub fn is_over(&self) -> bool {
         self.inside.is_none() && self.entering.is_none() && self.command.is_none()
@@ -132,6 +139,7 @@ impl Session {
                 None => return Ok(()),
                 Some(FromInside::Command(pidfd)) => self.command = Some(pidfd),
                 Some(FromInside::Terminal(master)) => self.terminal = Some(master),
+                Some(FromInside::Supervised(listener)) => self.supervised = Some(listener),
                 Some(FromInside::Failed(code, why)) => self.refusal = Some((code, why)),
                 Some(FromInside::Closed) => {
                     self.inside = None;

@@ -9,6 +9,8 @@
 //! | child   | `SetUp`     | only where hooks run right before init; `Go` comes again        |
 //! | child   | `Notify`    | only where init says when it is ready: the socket for that  |
 //! | child   | `Terminals` | both ends of each of its terminals, the master's first      |
+//! | child   | `Supervised`| only where system calls wait for a supervisor, from each process |
+//! |         |             | that is under the filter: where they wait                   |
 //! | child   | `Ready`     | exec of init is next; the end of the stream means it worked |
 //! | child   | `Failed`    | instead of any of the above: why, and in which step         |
 
@@ -29,6 +31,7 @@ const ISOLATED: u8 = 5;
 const MOUNTS: u8 = 6;
 const SET_UP: u8 = 7;
 const NOTIFY: u8 = 8;
+const SUPERVISED: u8 = 9;
 
 /// How many descriptors one message carries: an even number.
 pub const DESCRIPTORS_PER_FRAME: usize = 8;
@@ -41,6 +44,8 @@ pub enum FromChild {
     SetUp,
     /// The socket at which init says that it is ready.
     Notify(OwnedFd),
+    /// Where system calls wait for a supervisor.
+    Supervised(OwnedFd),
     /// Master, slave, master, slave … of terminals.
     Terminals(Vec<OwnedFd>),
     /// Exec of init is next.
@@ -91,6 +96,11 @@ pub fn set_up() -> Frame {
 /// The socket goes with this.
 pub fn notify() -> Frame {
     Frame::new(NOTIFY, Vec::new())
+}
+
+/// Where system calls wait for a supervisor goes with this.
+pub fn supervised() -> Frame {
+    Frame::new(SUPERVISED, Vec::new())
 }
 
 /// Master and slave of each terminal go with this.
@@ -166,6 +176,10 @@ pub fn from_child(child: &Connection) -> Result<Option<FromChild>, String> {
         NOTIFY => match fds.into_iter().next() {
             Some(socket) => FromChild::Notify(socket),
             None => return Err("the container gave no socket for its readiness".to_owned()),
+        },
+        SUPERVISED => match fds.into_iter().next() {
+            Some(listener) => FromChild::Supervised(listener),
+            None => return Err("the container gave nothing to supervise".to_owned()),
         },
         READY => FromChild::Ready,
         FAILED => {

@@ -33,6 +33,7 @@ mod seccomp_machines;
 mod security;
 mod sharing;
 mod signals;
+mod supervisors;
 #[cfg(target_arch = "x86_64")]
 mod sweep;
 mod terminals;

@@ -295,24 +295,6 @@ fn allow_nesting() {
 }
 
 #[test]
-fn supervisors_are_refused() {
-    for (line, key) in [
-        (
-            "notify.proxy = unix:/run/proxy",
-            "lxc.seccomp.notify.proxy: ",
-        ),
-        ("notify.cookie = crumbs", "lxc.seccomp.notify.cookie: "),
-    ] {
-        refused(Owner::User, &format!("lxc.seccomp.{line}"), key);
-    }
-    on_host(|host| {
-        let c = under(host, Owner::User, "2\ndenylist\n\nioctl notify\n", "");
-        c.start_is_refused("policy:4: notify: the call would wait for a supervisor");
-        c.destroy();
-    });
-}
-
-#[test]
 fn a_user_of_the_containers_is_filtered_and_has_no_capabilities() {
     on_host(|host| {
         let lines = "lxc.init.uid = 33\nlxc.init.gid = 33\n\

@@ -252,7 +252,7 @@ fn a_command_that_is_killed_on_its_way_keeps_no_container_from_ending() {
         let mut strace = strace.stderr(Stdio::null()).spawn().unwrap();
         let traced = format!("grep -v '^TracerPid:.0$' /proc/{monitor}/status | grep Tracer");
         eventually("strace", || {
-            container.on_host(&format!("{traced} || :")) != ""
+            !container.on_host(&format!("{traced} || :")).is_empty()
         });
         let mut exec = container.command("berth");
         exec.args(["exec", "web", "--", "sleep", "1000"]);

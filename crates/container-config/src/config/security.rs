@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::position::Positioned;
-use crate::value::AppArmorProfile;
+use crate::value::{AppArmorProfile, UnixAddress};
 
 /// The kernel's security modules, key rings and filters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,4 +47,8 @@ pub struct SeccompSettings {
     pub profile: Option<Positioned<PathBuf>>,
     /// `allow_nesting`, true by default: filters add up
     pub allow_nesting: Option<Positioned<bool>>,
+    /// `notify.proxy`
+    pub notify_proxy: Option<Positioned<UnixAddress>>,
+    /// `notify.cookie`
+    pub notify_cookie: Option<Positioned<String>>,
 }

@@ -296,7 +296,12 @@ pub static ENTRIES: &[Entry] = &[
     row("lxc.no_new_privs", ZERO_OR_ONE, "0", All),
     row("lxc.seccomp.profile", "a file", "none", All),
     row("lxc.seccomp.allow_nesting", ZERO_OR_ONE, "1", All),
-    row("lxc.seccomp.notify.proxy", "unix:PATH", "none", All),
+    row(
+        "lxc.seccomp.notify.proxy",
+        "unix:PATH or unix:@NAME",
+        "none",
+        All,
+    ),
     row("lxc.seccomp.notify.cookie", "text", "none", All),
     row("lxc.hook", "nothing", "", All),
     row(

@@ -70,8 +70,6 @@ pub enum Action {
         /// For an empty value: clears a list, brings a scalar back to its default.
         clear: Setter,
     },
-    /// LXC has it, this version of Berth does not.
-    NotObeyed,
     /// LXC before 2.1 had it; this is its successor.
     Renamed(&'static str),
     /// LXC before 2.1 had it, and nothing came in its place; why.

@@ -92,6 +92,18 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The line by which `sendmsg` would wait for a supervisor: with that call the first process
+    /// hands the supervisor over.
+    pub fn supervises_its_own_beginning(&self) -> Option<u32> {
+        let sendmsg = Call::Name("sendmsg".to_owned());
+        let mut own = self.rules.iter().filter(|rule| rule.call == sendmsg);
+        if let Some(rule) = own.clone().find(|rule| rule.action == Action::Notify) {
+            return Some(rule.line);
+        }
+        let spared = own.any(|rule| rule.arguments.is_empty());
+        (self.default == Action::Notify && !spared).then_some(2)
+    }
+
     /// Whether a supervisor is asked for anything.
     pub fn asks_a_supervisor(&self) -> Option<u32> {
         match self.default == Action::Notify {

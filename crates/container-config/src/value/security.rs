@@ -1,7 +1,9 @@
 //! Labels of the kernel's security modules.
 
-use super::expected;
+use super::{absolute_path, expected};
 use crate::key::Refusal;
+use std::fmt;
+use std::path::PathBuf;
 
 /// `lxc.apparmor.profile`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,9 +51,73 @@ pub fn selinux_context(text: &str) -> Result<String, Refusal> {
     }
 }
 
+/// The longest path or name of a socket, in bytes (unix(7)).
+const SUN_PATH_MAX: usize = 107;
+
+/// Where a socket is (unix(7)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnixAddress {
+    /// In a file system.
+    Path(PathBuf),
+    /// A name in the network namespace.
+    Abstract(String),
+}
+
+impl fmt::Display for UnixAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "unix:{}", path.display()),
+            Self::Abstract(name) => write!(f, "unix:@{name}"),
+        }
+    }
+}
+
+/// `unix:PATH` or `unix:@NAME`.
+pub fn unix_address(text: &str) -> Result<UnixAddress, Refusal> {
+    let what = "unix: and an absolute path, or unix:@ and a name, of at most 107 bytes";
+    let Some(text) = text.strip_prefix("unix:") else {
+        return expected(what);
+    };
+    let address = match text.strip_prefix('@') {
+        Some(name) if !name.is_empty() => UnixAddress::Abstract(name.to_owned()),
+        _ => match absolute_path(text) {
+            Ok(path) => UnixAddress::Path(path),
+            Err(_) => return expected(what),
+        },
+    };
+    match text.len() <= SUN_PATH_MAX {
+        true => Ok(address),
+        false => expected(what),
+    }
+}
+
+/// Any text.
+pub fn text(text: &str) -> Result<String, Refusal> {
+    Ok(text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sockets_have_a_path_or_a_name() {
+        for good in ["unix:/run/proxy", "unix:@proxy"] {
+            assert_eq!(unix_address(good).unwrap().to_string(), good);
+        }
+        let long = format!("unix:/{}", "x".repeat(107));
+        assert!(unix_address(&long[..112]).is_ok());
+        for wrong in [
+            "/run/proxy",
+            "unix:proxy",
+            "unix:@",
+            "unix:",
+            "unix:/a/../b",
+            &long,
+        ] {
+            assert!(unix_address(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn profiles() {

@@ -93,6 +93,7 @@ impl Run<'_> {
         self.thaw();
         self.terminals.end_life();
         self.end_sessions();
+        self.supervisors.clear();
         self.server = None;
         self.record.state = State::Starting;
         self.record.init = None;
@@ -135,6 +136,7 @@ impl Run<'_> {
         self.ports.end_life();
         self.terminals.end_life();
         self.end_sessions();
+        self.supervisors.clear();
         self.undo_nics();
         self.clear_cgroup();
         hooks::ended(self.plan, std::mem::take(&mut self.namespaces), "stop");

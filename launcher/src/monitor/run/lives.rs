@@ -138,6 +138,8 @@ impl Run<'_> {
             init,
             payload: self.cgroup.map(|cgroup| &cgroup.payload),
         });
+        let supervised = readiness.take_supervised();
+        self.supervise_command(supervised);
         if changes.is_empty() {
             return;
         }

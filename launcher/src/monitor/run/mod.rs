@@ -6,6 +6,7 @@ mod freeze;
 mod lives;
 mod ports;
 mod start;
+mod supervise;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -21,6 +22,7 @@ use nix::sys::signal::Signal;
 use super::console::{self, Terminals};
 use super::ready::{NotifySocket, Readiness};
 use super::session::{Client, Session};
+use super::supervisor::Supervisor;
 use super::{hooks, log, lxc, strays};
 use crate::error::Plain;
 use crate::ports::Listening;
@@ -78,6 +80,8 @@ pub struct Run<'a> {
     notify: Option<NotifySocket>,
     /// This life's way to readiness.
     readiness: Option<Readiness>,
+    /// Who carries system calls to the program that decides about them, in this life.
+    supervisors: Vec<Supervisor>,
     /// Ports of the host that lead to it.
     ports: Ports,
     /// When init is started again.
@@ -139,6 +143,7 @@ impl<'a> Run<'a> {
             cgroup_events: cgroup.and_then(|cgroup| cgroup.payload.watch_events().ok()),
             notify: None,
             readiness: None,
+            supervisors: Vec::new(),
             ports: Ports::new(ports),
             restart_at: None,
         }
@@ -234,6 +239,7 @@ impl<'a> Run<'a> {
         for index in gone_waiting.into_iter().rev() {
             self.waiting.swap_remove(index);
         }
+        self.supervise_commands();
         self.strays |= self.sessions.iter().any(Session::may_have_lost_its_command);
         self.sessions.retain(|session| !session.is_over());
         if self.strays {

@@ -45,6 +45,7 @@ impl Run<'_> {
             Leftover::FirstProcess => {
                 self.readiness = None;
                 self.notify = None;
+                self.supervisors.clear();
                 if let Some(init) = self.init.take() {
                     // Its exit code says nothing that the error does not.
                     let _ = init.pidfd.signal(Signal::SIGKILL as i32);
@@ -201,6 +202,7 @@ impl Run<'_> {
                     self.notify = Some(NotifySocket::new(socket));
                 }
                 Some(sync::FromChild::Terminals(ends)) => self.terminals.add(ends),
+                Some(sync::FromChild::Supervised(listener)) => self.supervise(listener)?,
                 Some(sync::FromChild::Ready) => ready = true,
                 Some(sync::FromChild::Failed(step, why)) => {
                     return Err(Error::other(why).in_step(step));

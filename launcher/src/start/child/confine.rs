@@ -1,5 +1,7 @@
 //! What confines init and every command alike.
 
+use std::os::fd::OwnedFd;
+
 use berth_container_config::Personality;
 use berth_kernel::cred::{self, CapabilitySet};
 use berth_kernel::process;
@@ -12,9 +14,14 @@ use crate::monitor::protocol::Spared;
 const CAP_SYS_ADMIN: u8 = 21; // linux/capability.h
 
 /// Puts the process under the container's filter of system calls: the last thing before exec,
-/// since what comes after needs the filter's leave.
-pub fn filter(plan: &StartPlan) -> Result<(), Failure> {
-    match &plan.confinement.filter.program {
+/// since what comes after needs the filter's leave. `supervise` hands on where system calls wait
+/// for their supervisor, if the filter has them do that.
+pub fn filter(
+    plan: &StartPlan,
+    supervise: impl FnOnce(OwnedFd) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let filter = &plan.confinement.filter;
+    match &filter.program {
         None => Ok(()),
         Some(program) => {
             let mine = cred::capabilities().map_err(because("look at capabilities"))?;
@@ -23,9 +30,22 @@ pub fn filter(plan: &StartPlan) -> Result<(), Failure> {
                 cred::set_capabilities(with, mine.permitted, CapabilitySet::EMPTY)
                     .map_err(because("use capabilities"))?;
             }
-            program
-                .install()
-                .map_err(because("install the filter of lxc.seccomp.profile"))
+            let failed = because("install the filter of lxc.seccomp.profile");
+            if filter.supervisor.is_none() {
+                return program.install().map_err(failed);
+            }
+            let supervised =
+                program
+                    .install_with_supervisor()
+                    .map_err(|error| match error.raw_os_error() {
+                        Some(nix::libc::EBUSY) => {
+                            "lxc.seccomp.profile: notify: the start is under a \
+                         filter with a supervisor itself, and the kernel lets there be one only"
+                                .to_owned()
+                        }
+                        _ => failed(error),
+                    })?;
+            supervise(supervised)
         }
     }
 }

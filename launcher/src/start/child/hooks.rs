@@ -2,6 +2,7 @@
 //! its confinement begins.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use berth_container_config::value::HookKind;
@@ -14,7 +15,8 @@ use super::super::plan::{RootSource, StartPlan};
 use super::super::sync;
 use super::beneath::{Failure, because_of};
 use super::confine::filter;
-use crate::hook::Told;
+use super::supervise;
+use crate::hook::{Confinement, Told};
 
 /// The kinds that see the host's files and the container's.
 const BETWEEN: [HookKind; 3] = [HookKind::PreMount, HookKind::Mount, HookKind::Autodev];
@@ -99,10 +101,13 @@ pub(super) fn start_host(plan: &StartPlan, monitor: &Connection) -> Result<(), F
 }
 
 /// Runs the container's own programs right before init, confined as init is.
-pub(super) fn start(plan: &StartPlan) -> Result<(), Failure> {
+pub(super) fn start(plan: &StartPlan, monitor: &Connection) -> Result<(), Failure> {
     let told = Told {
         environment: Some(&plan.environment),
-        confinement: Some(&|| filter(plan)),
+        confinement: Some(Confinement {
+            apply: &|| filter(plan, |listener| supervise(monitor, listener.as_fd())),
+            keep: monitor.as_fd(),
+        }),
         ..Told::default()
     };
     plan.hooks.run(HookKind::Start, &told, None, |_| {})

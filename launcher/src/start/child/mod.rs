@@ -19,7 +19,7 @@ mod system;
 mod terminals;
 
 use std::ffi::OsStr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use berth_cgroups::CgroupDir;
@@ -137,7 +137,7 @@ fn set_up(
     hooks::start_host(plan, monitor)?;
 
     progress.enter(Step::Init)?;
-    hooks::start(plan)?;
+    hooks::start(plan, monitor)?;
     terminals::open_console(terminals, monitor)?;
     nix::unistd::chdir(&plan.cwd)
         .map_err(|errno| because_of("change to directory", &plan.cwd)(errno.into()))?;
@@ -153,7 +153,7 @@ fn set_up(
             .map_err(|_| "init's path is not UTF-8".to_owned())?,
     ));
     init::limit_resources(&plan.process)?;
-    filter(plan)?;
+    filter(plan, |listener| supervise(monitor, listener.as_fd()))?;
     let error = process::exec(program, &plan.init, &environment);
     Err(init::why_not_executed(plan, program, &error))
 }
@@ -171,6 +171,13 @@ fn isolate(plan: &StartPlan) -> Result<(), Failure> {
             .to_owned(),
         _ => because("make the container's namespaces")(error),
     })
+}
+
+/// Hands on where system calls wait for their supervisor.
+fn supervise(monitor: &Connection, listener: BorrowedFd<'_>) -> Result<(), Failure> {
+    monitor
+        .send(&sync::supervised(), &[listener])
+        .map_err(|error| format!("cannot reach the monitor: {error}"))
 }
 
 /// The kernel forgets it at every change of ids.

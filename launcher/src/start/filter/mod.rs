@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use berth_common::path;
+use berth_container_config::value::UnixAddress;
 use berth_container_config::{DiskLoader, Loader, Positioned, SeccompSettings, seccomp, text};
 use berth_kernel::seccomp::{Program, is_filtered};
 use berth_kernel::user::User;
@@ -28,8 +29,35 @@ const LONGEST_ANSWER: u64 = 1 << 20;
 pub struct Filter {
     /// The program; `None`: no filter.
     pub program: Option<Program>,
+    /// Who decides about system calls that wait under it.
+    pub supervisor: Option<Proxy>,
     /// Sentences for the log.
     pub notes: Vec<String>,
+}
+
+/// A supervisor of system calls, as LXC's users have them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// FILE:LINE: key, for messages.
+    pub at: String,
+    /// Where it listens.
+    pub address: UnixAddress,
+    /// What it is told beside each system call.
+    pub cookie: String,
+}
+
+impl Proxy {
+    fn of(settings: &SeccompSettings) -> Option<Self> {
+        let proxy = settings.notify_proxy.as_ref()?;
+        let cookie = settings.notify_cookie.as_ref();
+        Some(Self {
+            at: format!("{}: lxc.seccomp.notify.proxy", proxy.at),
+            address: proxy.value.clone(),
+            cookie: cookie
+                .map(|cookie| cookie.value.clone())
+                .unwrap_or_default(),
+        })
+    }
 }
 
 /// The filter of a container that `owner` starts, or why there can be none.
@@ -47,21 +75,26 @@ pub fn filter(settings: &SeccompSettings, owner: &User) -> Result<Filter> {
             nesting.at
         );
         return Ok(Filter {
-            program: None,
             notes: vec![note],
+            ..Filter::default()
         });
     }
     let policy = Policy::read(given)?;
     let compiler = Compiler::find();
     let cache = Cache::of(owner);
     let key = policy.key(&compiler);
+    let proxy = Proxy::of(settings);
     if let Some(program) = cache.as_ref().and_then(|cache| cache.get(&key)) {
-        return Ok(Filter {
-            program: Some(program),
-            notes: Vec::new(),
-        });
+        let supervisor = proxy.clone().filter(|_| program.notifies());
+        if supervisor.is_some() || !program.notifies() {
+            return Ok(Filter {
+                program: Some(program),
+                supervisor,
+                notes: Vec::new(),
+            });
+        }
     }
-    policy.check()?;
+    policy.check(proxy.is_some())?;
     let answer = compiler.compile(&policy)?;
     if let (Some(cache), Some(library)) = (&cache, &answer.library) {
         // Without room for it the next start takes as long as this one.
@@ -76,6 +109,7 @@ pub fn filter(settings: &SeccompSettings, owner: &User) -> Result<Filter> {
         )],
     };
     Ok(Filter {
+        supervisor: proxy.filter(|_| answer.program.notifies()),
         program: Some(answer.program),
         notes,
     })
@@ -124,21 +158,32 @@ impl Policy {
         key
     }
 
-    /// Refuses what is malformed, and what asks for a supervisor.
-    fn check(&self) -> Result<()> {
+    /// Refuses what is malformed, and what asks for a supervisor where none is, or before it can
+    /// have one.
+    fn check(&self, supervised: bool) -> Result<()> {
         let text = text::decode(&self.bytes);
         let policy = seccomp::parse(&self.path, &text).map_err(|problems| {
             let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
             Error::other(told.join("\n"))
         })?;
+        let refused = |line, why| {
+            let path = self.path.display();
+            Err(Error::other(format!("{path}:{line}: notify: {why}")))
+        };
         match policy.asks_a_supervisor() {
-            None => Ok(()),
-            Some(line) => Err(Error::other(format!(
-                "{}:{line}: notify: the call would wait for a supervisor \
-                 (lxc.seccomp.notify.proxy), and Berth speaks with none; errno N refuses the call, \
-                 allow makes it",
-                self.path.display()
-            ))),
+            Some(line) if !supervised => refused(
+                line,
+                "the call would wait for a supervisor, and lxc.seccomp.notify.proxy names none; \
+                 errno N refuses the call, allow makes it",
+            ),
+            _ => match policy.supervises_its_own_beginning() {
+                Some(line) => refused(
+                    line,
+                    "sendmsg must not wait for a supervisor, since by it the supervisor is told \
+                     of the container; give it a line of its own: sendmsg allow",
+                ),
+                None => Ok(()),
+            },
         }
     }
 }

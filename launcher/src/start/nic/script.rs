@@ -99,7 +99,7 @@ impl ScriptCall {
             program.set(name, value);
         }
         let (end, said) = program
-            .run(time, given_up, &|| Ok(()))
+            .run(time, given_up, None)
             .map_err(|error| format!("{}: cannot run the script: {}", self.at, Plain(&error)))?;
         if end.is_success() {
             return Ok(());

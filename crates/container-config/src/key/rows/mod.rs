@@ -13,15 +13,6 @@ const fn obeyed(pattern: &'static str, summary: &'static str, set: Setter, clear
     }
 }
 
-const fn not_obeyed(pattern: &'static str, summary: &'static str) -> Key {
-    Key {
-        pattern,
-        summary,
-        action: Action::NotObeyed,
-        shown_by: "",
-    }
-}
-
 const fn renamed(pattern: &'static str, new: &'static str) -> Key {
     Key {
         pattern,

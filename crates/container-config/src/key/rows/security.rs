@@ -107,14 +107,18 @@ pub(super) static ROWS: &[Key] = &[
         value::boolean
     )
     .shown_by("keys::seccomp::allow_nesting"),
-    not_obeyed(
+    scalar!(
         "lxc.seccomp.notify.proxy",
-        "a supervisor that decides about system calls; use errno, allow or kill instead of notify",
+        "the supervisor that decides about system calls whose action is notify",
+        security.seccomp.notify_proxy,
+        value::unix_address
     )
-    .shown_by("keys::seccomp::supervisors_are_refused"),
-    not_obeyed(
+    .shown_by("keys::supervisors::a_supervisor_decides"),
+    scalar!(
         "lxc.seccomp.notify.cookie",
-        "what the supervisor of system calls is told",
+        "what the supervisor is told beside each system call",
+        security.seccomp.notify_cookie,
+        value::text
     )
-    .shown_by("keys::seccomp::supervisors_are_refused"),
+    .shown_by("keys::supervisors::a_supervisor_decides"),
 ];
