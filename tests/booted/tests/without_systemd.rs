@@ -158,6 +158,39 @@ fn without_manager(host: &Host) -> Result {
     anyhow::bail!("{BASE} is left after forty logins of somebody else")
 }
 
+/// A session is opened by a process that there was room for, when there is room for no other.
+const IN_A_FULL_TABLE: &str = r#"
+cd /run && mkfifo go && : >/etc/pam.d/full
+for kind in auth account; do echo "$kind required pam_permit.so" >>/etc/pam.d/full; done
+echo "session required pam_berth.so" >>/etc/pam.d/full
+before=$(cat /proc/sys/kernel/pid_max)
+echo 500 >/proc/sys/kernel/pid_max
+sh -c 'read word <go; exec pamtester full alice open_session' >out 2>&1 &
+tester=$!
+setsid sh -c 'trap "echo >go" EXIT; while :; do sleep 600 & done' >said 2>&1 &
+filler=$!
+wait $tester
+code=$?
+kill -9 -- -$filler
+echo $before >/proc/sys/kernel/pid_max
+wait
+cat out said
+exit $code
+"#;
+
+fn with_a_full_process_table(host: &Host) -> Result {
+    let said = host.root_for(IN_A_FULL_TABLE, LIMIT)?;
+    assert!(said.stdout.contains("Cannot fork"), "{said}");
+    let said = said.ok()?;
+    assert!(said.contains("successfully opened"), "{said}");
+    let made = host.root(&format!("stat -c %U {BASE} {BASE}/init.scope"))?;
+    assert_eq!(made.ok()?, "alice\nalice\n");
+    let alice = host.login("alice")?;
+    assert_eq!(place(&alice)?, "/berth/user-1000/init.scope");
+    alice.logout()?;
+    Ok(())
+}
+
 /// What Debian with sysvinit gets that was the host's: no scripts for disks and devices, an address
 /// by DHCP, and what to do when it is asked to stop.
 const FINISH: &str = r#"
@@ -248,6 +281,7 @@ fn sysvinit_from_login_to_logout() -> Result {
     with_elogind(&host)?;
     sysvinit_in_a_container(&host)?;
     without_manager(&host)?;
+    with_a_full_process_table(&host)?;
     complaints(&host)
 }
 
