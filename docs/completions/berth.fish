@@ -25,7 +25,7 @@ function __fish_berth_using_subcommand
 end
 
 complete -c berth -n "__fish_berth_needs_command" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
-complete -c berth -n "__fish_berth_needs_command" -l user -d 'Whose containers ls and info show, for root: berth becomes that user before it touches anything of his' -r
+complete -c berth -n "__fish_berth_needs_command" -l user -d 'Whose containers it is about, for root: berth becomes that user before it touches anything of his' -r
 complete -c berth -n "__fish_berth_needs_command" -s h -l help -d 'Print help'
 complete -c berth -n "__fish_berth_needs_command" -s V -l version -d 'Print version'
 complete -c berth -n "__fish_berth_needs_command" -f -a "create" -d 'Make a container'

@@ -28,15 +28,14 @@ fn main() -> ExitCode {
             return u8::try_from(error.exit_code()).unwrap_or(1).into();
         }
     };
+    let arguments = || std::env::args_os().skip(1).collect::<Vec<_>>();
     let result = match &cli.owner {
         None => run(cli),
         Some(owner) if berth::owner::is_to_become() => {
-            berth::owner::become_user(owner).and_then(|()| run(cli))
+            let only_looks = cli.verb.only_looks();
+            berth::owner::become_user(owner, &arguments(), only_looks).and_then(|()| run(cli))
         }
-        Some(owner) => {
-            let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-            berth::owner::run(owner, &arguments, cli.verb.only_looks())
-        }
+        Some(owner) => berth::owner::run(owner, &arguments(), cli.verb.only_looks()),
     };
     match result {
         Ok(code) => code.into(),

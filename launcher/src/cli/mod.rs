@@ -34,8 +34,8 @@ pub struct Cli {
     /// Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)
     #[arg(short = 'P', long, global = true, value_name = "DIR")]
     pub lxcpath: Option<PathBuf>,
-    /// Whose containers ls and info show, for root: berth becomes that user before it touches
-    /// anything of his
+    /// Whose containers it is about, for root: berth becomes that user before it touches anything
+    /// of his
     #[arg(long = "user", value_name = "NAME")]
     pub owner: Option<String>,
     /// What to do

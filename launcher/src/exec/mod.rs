@@ -20,7 +20,8 @@ use crate::monitor::protocol::{Answer, ExecRequest, Request, Spared};
 use crate::place::Place;
 use crate::state::{Runtime, State};
 pub use environment::Kept;
-use streams::{Streams, copy_rest};
+use streams::Streams;
+pub(crate) use streams::copy_rest;
 
 /// Where programs are looked for in a container that does not say.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -339,7 +340,7 @@ pub(crate) fn write_pending(master: &OwnedFd, pending: &mut VecDeque<u8>) {
 }
 
 /// Copies what there is; whether the terminal is still open on the other side.
-fn copy_output(master: &OwnedFd, output: BorrowedFd<'_>) -> bool {
+pub(crate) fn copy_output(master: &OwnedFd, output: BorrowedFd<'_>) -> bool {
     let mut buffer = [0; 16 * 1024];
     match nix::unistd::read(master, &mut buffer) {
         Ok(0) => false,

@@ -102,7 +102,7 @@ impl Streams {
     }
 }
 
-pub(super) fn copy_rest(from: &OwnedFd, to: BorrowedFd<'_>) {
+pub(crate) fn copy_rest(from: &OwnedFd, to: BorrowedFd<'_>) {
     for _ in 0..MAX_REST {
         if !has_output(from) || !copy_output(from, to) {
             return;

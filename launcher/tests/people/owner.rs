@@ -1,12 +1,15 @@
 //! The administrator among users' containers.
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use berth_kernel::tty;
 use berth_test_private_host::{Host, USER};
 
+use crate::seat::{Seated, size};
 use crate::world::{Container, Owner, on_host};
 
 fn root(host: &Host, words: &[&str]) -> Output {
@@ -26,13 +29,6 @@ fn root_looks_as_the_owner() {
         let as_owner = |words: &[&str]| root(host, &[&["--user", USER], words].concat());
         assert!(said(&as_owner(&["ls"])).contains("running"));
         assert!(said(&as_owner(&["info", "web"])).contains(&container.info("PID")));
-        let refused = as_owner(&["stop", "-k", "web"]);
-        assert_eq!(refused.status.code(), Some(1));
-        assert!(
-            said(&refused).contains("root looks only"),
-            "{}",
-            said(&refused)
-        );
         assert_eq!(container.sh("echo lives"), "lives");
         assert_eq!(said(&as_owner(&["ls", "--running", "-1"])), "web");
         assert_eq!(said(&as_owner(&["ls", "--stopped", "-1"])), "");
@@ -43,6 +39,91 @@ fn root_looks_as_the_owner() {
             assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
             assert!(said(&refused).contains("for root"), "{}", said(&refused));
         }
+        container.destroy();
+    });
+}
+
+#[test]
+fn root_acts_as_the_owner() {
+    on_host(|host| {
+        let container = Container::create(host, Owner::User, "web");
+        container.start();
+        let as_owner = |words: &[&str]| root(host, &[&["--user", USER], words].concat());
+        let done = |words: &[&str]| {
+            let output = as_owner(words);
+            assert!(output.status.success(), "{words:?}: {}", said(&output));
+            said(&output)
+        };
+        // In a container, with its exit code, byte for byte both ways.
+        let failed = as_owner(&[
+            "exec",
+            "web",
+            "--",
+            "sh",
+            "-c",
+            "id -u; echo no >&2; exit 7",
+        ]);
+        assert_eq!(failed.status.code(), Some(7));
+        assert_eq!(said(&failed), "0\nno");
+        let bytes: Vec<u8> = (0..200_000u32).map(|number| (number % 251) as u8).collect();
+        let file = host.home().join("bytes");
+        fs::write(&file, &bytes).unwrap();
+        let mut cat = host.as_root("berth");
+        cat.args(["--user", USER, "exec", "web", "--", "cat"]);
+        let output = cat.stdin(fs::File::open(&file).unwrap()).output().unwrap();
+        assert!(output.stdout == bytes, "{}", output.stdout.len());
+        // Its life.
+        done(&["freeze", "web"]);
+        assert_eq!(container.info("State"), "frozen");
+        done(&["unfreeze", "web"]);
+        done(&["stop", "-k", "web"]);
+        assert_eq!(container.info("State"), "stopped");
+        done(&["copy", "web", "twin"]);
+        done(&["rename", "twin", "other"]);
+        done(&["snapshot", "create", "other"]);
+        done(&["destroy", "--force", "--snapshots", "other"]);
+        let made = host.lxcpath().join("made").display().to_string();
+        done(&["create", "--template", "busybox", "made"]);
+        assert_eq!(container.on_host(&format!("stat -c %U {made}")), USER);
+        done(&["destroy", "--force", "made"]);
+        let missing = as_owner(&["stop", "gone"]);
+        assert_eq!(
+            missing.status.code(),
+            container.berth(&["stop", "gone"]).status.code()
+        );
+        // What only root may do is no more the owner's for that.
+        let refused = as_owner(&["grant", USER]);
+        assert!(!refused.status.success(), "{}", said(&refused));
+        container.destroy();
+    });
+}
+
+#[test]
+fn root_sits_at_a_terminal_of_his_own_before_a_users_container() {
+    on_host(|host| {
+        let container = Container::create(host, Owner::User, "web");
+        container.start();
+        let words = ["--user", USER, "attach", "web"];
+        let mut seat = Seated::before(host.as_root("setsid"), &words);
+        seat.sees("# ");
+        seat.types("stty size; echo $TERM\n");
+        seat.sees("24 80");
+        seat.sees("vt100");
+        tty::set_window_size(seat.terminal.master.as_fd(), size(50, 132)).unwrap();
+        seat.presses_until("stty size\n", "50 132");
+        // Nobody who is the user has root's terminal: neither open nor as the controlling one.
+        let of_user = "for p in $(pgrep -U $USER -f '^berth attach'); do cut -d' ' -f7 /proc/$p/stat; \
+                       ls -l /proc/$p/fd; done";
+        let his = container.on_host(&of_user.replace("$USER", USER));
+        let number = seat.terminal.number;
+        assert!(his.contains("/dev/pts/"), "{his}");
+        assert!(!his.contains(&format!("/dev/pts/{number}\n")), "{his}");
+        let device = nix::sys::stat::fstat(&seat.terminal.slave).unwrap().st_rdev;
+        assert!(!his.lines().any(|line| line == device.to_string()), "{his}");
+        seat.types("sleep 1000\n");
+        seat.presses_until("\x03echo code=$?\n", "code=130");
+        seat.types("exit 9\n");
+        seat.ends(9);
         container.destroy();
     });
 }

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use berth_kernel::tty::{self, PseudoTerminal, WindowSize};
 
@@ -17,10 +17,15 @@ pub struct Seated {
 
 impl Seated {
     pub fn at(container: &Container<'_>, arguments: &[&str]) -> Self {
+        Self::before(container.command("setsid"), arguments)
+    }
+
+    /// `setsid` is that program, whoever's it is.
+    pub fn before(setsid: Command, arguments: &[&str]) -> Self {
         let devpts = berth_kernel::fs::open_dir(std::path::Path::new("/dev/pts")).unwrap();
         let terminal = PseudoTerminal::open(devpts.as_fd()).unwrap();
         let end = || Stdio::from(terminal.slave.try_clone().unwrap());
-        let mut command = container.command("setsid");
+        let mut command = setsid;
         command
             .args(["-c", "berth"])
             .args(arguments)

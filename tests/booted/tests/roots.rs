@@ -1,4 +1,5 @@
-//! Root's containers with LXC's default rules for devices, wherever root calls from.
+//! Root's containers with LXC's default rules for devices, wherever root calls from, and root in place
+//! of a user.
 
 use berth_test_harness::{Host, Image, Result};
 use std::time::Duration;
@@ -53,5 +54,24 @@ fn root_starts_them_from_services_and_from_sessions() -> Result {
     assert_eq!(output.code, 1, "{}", output.text());
     assert!(output.stderr.contains("none"), "{}", output.text());
     host.root_for("berth destroy --force web", LIMIT)?.ok()?;
+    in_place_of_a_user(&host)
+}
+
+/// By the user's own launch service, into his own lasting cgroup.
+fn in_place_of_a_user(host: &Host) -> Result {
+    let alice = host.login("alice")?;
+    let for_alice = |words: &str| {
+        host.root_for(&format!("berth --user alice {words}"), LIMIT)?
+            .ok()
+    };
+    for_alice("create hers -t busybox")?;
+    for_alice("start hers")?;
+    assert_eq!(for_alice("exec hers -- id -u")?, "0\n");
+    let init = "cat /proc/$(berth info hers | sed -n 's/^PID[: ]*//p')/cgroup";
+    let cgroup = alice.run(init)?.ok()?;
+    assert!(cgroup.contains("/berth-user@1000.service/hers"), "{cgroup}");
+    for_alice("stop -k hers")?;
+    for_alice("destroy --force hers")?;
+    alice.logout()?;
     Ok(())
 }

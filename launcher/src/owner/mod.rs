@@ -1,12 +1,17 @@
-//! The administrator looks at users' containers: `berth --user alice ls` and `berth ls --all-users`.
+//! The administrator among users' containers: `berth --user alice ls` and `berth ls --all-users`.
 //!
 //! Nothing of a user's is touched as root. A process of berth's own becomes the user first, without
-//! root's environment and descriptors, and cannot be looked into by his other processes. What it
-//! prints reaches root's terminal through a pipe, without anything that would steer the terminal.
+//! root's environment and descriptors. One that only looks cannot be looked into by his other
+//! processes; what it prints reaches root's terminal through a pipe, without anything that would steer
+//! the terminal. One that acts is the user's altogether ([`acts`]): a container's monitor does not
+//! answer a process that it cannot look into.
+
+mod acts;
 
 use std::ffi::{CString, OsString};
 use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::os::unix::fs::MetadataExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use berth_common::{Gid, Uid};
@@ -43,9 +48,23 @@ pub fn is_to_become() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
-/// Becomes the user for good.
-pub fn become_user(name: &str) -> Result<()> {
+/// Becomes the user for good. One that does not only look is executed again with these arguments
+/// less the user.
+pub fn become_user(name: &str, arguments: &[OsString], only_looks: bool) -> Result<()> {
     let user = user(name)?;
+    if !only_looks {
+        acts::leave_session()
+            .map_err(|error| Error::os("leave the administrator's session", error))?;
+    }
+    become_him(&user, only_looks)?;
+    match only_looks {
+        true => Ok(()),
+        false => acts::again(arguments).map(|never| match never {}),
+    }
+}
+
+fn become_him(user: &User, only_looks: bool) -> Result<()> {
+    let name = &user.name;
     let failed = |error| Error::os(format!("become {name}"), error);
     let login = CString::new(user.name.as_bytes()).map_err(|_| Error::other("a zero byte"))?;
     let groups = nix::unistd::getgrouplist(&login, nix::unistd::Gid::from_raw(user.gid.raw()))
@@ -62,7 +81,12 @@ pub fn become_user(name: &str) -> Result<()> {
     cred::set_all_uids(user.uid).map_err(failed)?;
     // The change of ids has it so already; it must not depend on a sysctl (fs.suid_dumpable).
     process::set_dumpable(false).map_err(failed)?;
-    process::set_parent_death_signal(Signal::SIGKILL as i32).map_err(failed)
+    // What it was about to do is the user's then: it may end it in order.
+    let signal = match only_looks {
+        true => Signal::SIGKILL,
+        false => Signal::SIGTERM,
+    };
+    process::set_parent_death_signal(signal as i32).map_err(failed)
 }
 
 fn command(user: &User, arguments: &[OsString]) -> Command {
@@ -76,19 +100,19 @@ fn command(user: &User, arguments: &[OsString]) -> Command {
         .env("USER", &user.name)
         .env("LOGNAME", &user.name);
     let runtime = format!("/run/user/{}", user.uid);
-    command.env("XDG_RUNTIME_DIR", runtime);
+    let is_his = |found: std::fs::Metadata| found.is_dir() && found.uid() == user.uid.raw();
+    if std::fs::symlink_metadata(&runtime).is_ok_and(is_his) {
+        command.env("XDG_RUNTIME_DIR", runtime);
+    }
     command
 }
 
 /// Runs berth with these arguments, which name the user, in a process that becomes him; its exit
-/// code. Only for verbs that look: a container's monitor does not answer a process that it cannot
-/// look into.
+/// code.
 pub fn run(name: &str, arguments: &[OsString], only_looks: bool) -> Result<u8> {
     let user = user(name)?;
     if !only_looks {
-        return Err(Error::other(format!(
-            "with --user root looks only (ls, info); for the rest: sudo -u {name} berth …"
-        )));
+        return acts::run(&user, arguments);
     }
     let mut command = command(&user, arguments);
     let failed = |error| Error::os("run berth as the user", error);
@@ -102,12 +126,14 @@ pub fn run(name: &str, arguments: &[OsString], only_looks: bool) -> Result<u8> {
         scope.spawn(|| copy(stdout, std::io::stdout()));
         copy(stderr, std::io::stderr());
     });
-    let status = child.wait().map_err(failed)?;
+    child.wait().map(code_of).map_err(failed)
+}
+
+fn code_of(status: ExitStatus) -> u8 {
     use std::os::unix::process::ExitStatusExt;
     let code = status.code().or(status.signal().map(|signal| 128 + signal));
-    Ok(code
-        .and_then(|code| u8::try_from(code).ok())
-        .unwrap_or(berth_common::exit::FAILED))
+    code.and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(berth_common::exit::FAILED)
 }
 
 /// Line by line, each without what would steer a terminal.
