@@ -937,7 +937,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__create)
-            opts="-t -P -h --template --busybox-path --publish --lxcpath --help"
+            opts="-t -P -h --template --busybox-path --publish --share --lxcpath --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -956,6 +956,10 @@ _berth() {
                     return 0
                     ;;
                 --publish)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --share)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

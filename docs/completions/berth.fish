@@ -65,6 +65,7 @@ complete -c berth -n "__fish_berth_needs_command" -f -a "help" -d 'Print this me
 complete -c berth -n "__fish_berth_using_subcommand create" -s t -l template -d 'What to put into it: busybox (a small system), or none (a configuration only)' -r
 complete -c berth -n "__fish_berth_using_subcommand create" -l busybox-path -d 'Statically linked busybox to make the system from (default: the host\'s)' -r -F
 complete -c berth -n "__fish_berth_using_subcommand create" -l publish -d 'Let ports of the host lead into it, as berth publish does; may be given several times' -r
+complete -c berth -n "__fish_berth_using_subcommand create" -l share -d 'Show a directory of the host\'s inside, at DIR or at the same path, with your own files yours there too; may be given several times' -r
 complete -c berth -n "__fish_berth_using_subcommand create" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
 complete -c berth -n "__fish_berth_using_subcommand create" -s h -l help -d 'Print help'
 complete -c berth -n "__fish_berth_using_subcommand start" -l escape -d 'The key with Ctrl that, followed by q, leaves a start in the foreground; the container runs on' -r

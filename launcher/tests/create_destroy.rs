@@ -35,6 +35,7 @@ fn options(name: &str) -> CreateOptions {
         template: "busybox".to_owned(),
         busybox: None,
         settings: String::new(),
+        shares: Vec::new(),
     }
 }
 
@@ -666,6 +667,7 @@ fn roots_containers_and_mounts_in_them() {
             name: name.clone(),
             template: "busybox".into(),
             busybox: None,
+            shares: Vec::new(),
             settings: String::new(),
         };
         let created = create(&options).unwrap();

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::create::share::Share;
 use berth_common::ContainerName;
 use berth_container_config::berth_toml::Publish;
 use clap::Args;
@@ -20,6 +21,10 @@ pub struct Create {
     /// Let ports of the host lead into it, as berth publish does; may be given several times
     #[arg(long, value_name = "[ADDRESS:]PORT:PORT[/udp]")]
     pub publish: Vec<Publish>,
+    /// Show a directory of the host's inside, at DIR or at the same path, with your own files yours
+    /// there too; may be given several times
+    #[arg(long, value_name = "HOSTDIR[:DIR]")]
+    pub share: Vec<Share>,
 }
 
 /// Arguments of destroy.

@@ -10,7 +10,7 @@ use berth_container_config::{
     DiskLoader, LoadError, Loaded, Loader, MacTemplate, Source, load_text,
 };
 
-use super::{CreateOptions, Maps};
+use super::{CreateOptions, Maps, share};
 use crate::default_config::{self, Network};
 use crate::error::{Error, Result};
 use crate::template::Template;
@@ -38,14 +38,30 @@ pub fn compose(options: &CreateOptions, template: &Template) -> Result<Composed>
         None => from_rights(options, &mut text, &mut hints)?,
     }
     own_lines(options, template, &mut text);
-    let loaded = verify(options, &text)?;
-    let idmap = loaded
-        .config
-        .idmap
-        .iter()
-        .map(|mapping| mapping.value)
-        .collect();
+    let mut idmap = ids(&verify(options, &text)?);
+    if !options.shares.is_empty() {
+        let owner = (options.owner.uid, options.owner.gid);
+        push(
+            &mut text,
+            "\n# Directories of the host's; the owner's own ids are the same inside",
+        );
+        for line in share::lines(&options.shares, &idmap, owner)? {
+            push(&mut text, &line);
+        }
+        idmap = ids(&verify(options, &text)?);
+        if !idmap.is_empty() && !owner.0.is_root() {
+            hints.push(format!(
+                "what is shared belongs to user {} inside as on the host (berth exec {} --user {}:{} …)",
+                owner.0, options.name, owner.0, owner.1
+            ));
+        }
+    }
     Ok(Composed { text, idmap, hints })
+}
+
+fn ids(loaded: &Loaded) -> Maps {
+    let maps = loaded.config.idmap.iter();
+    maps.map(|mapping| mapping.value).collect()
 }
 
 fn header(template: &str) -> String {

@@ -5,6 +5,7 @@
 //! such a directory behind; the next create or destroy removes it.
 
 pub mod config;
+pub mod share;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -45,6 +46,8 @@ pub struct CreateOptions {
     pub template: String,
     /// A busybox to use instead of the host's.
     pub busybox: Option<PathBuf>,
+    /// Directories of the host's that it shares.
+    pub shares: Vec<share::Share>,
     /// The text of its `berth.toml`; empty: it has none.
     pub settings: String,
 }

@@ -18,6 +18,7 @@ pub fn create(place: &Place, options: &cli::Create) -> Result<u8> {
         name: options.name.clone(),
         template: options.template.clone(),
         busybox: options.busybox_path.clone(),
+        shares: options.share.clone(),
         settings,
     })?;
     for hint in &created.hints {

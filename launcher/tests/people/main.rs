@@ -10,6 +10,7 @@ mod lxc;
 mod owner;
 mod pairs;
 mod seat;
+mod share;
 mod terminal;
 #[allow(dead_code, reason = "shared with other programs of tests")]
 #[path = "../keys/world.rs"]
