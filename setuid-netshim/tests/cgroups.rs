@@ -127,10 +127,11 @@ impl Host {
     fn settle(&self) {
         let live = self.live();
         assert!(live <= 1, "{live} NICs under quota 1");
-        let next = self.world.create(ALICE, &self.hers.pid, "br0", "eth0");
+        let world = &self.world;
         if live == 0 {
-            answer(&next);
+            answer(&world.create_when_there_is_room(ALICE, &self.hers.pid, "br0", "eth0"));
         } else {
+            let next = world.create(ALICE, &self.hers.pid, "br0", "eth0");
             assert!(refusal(&next).contains("quota reached"), "{next:?}");
         }
         let ports = self.world.ports("br0");

@@ -92,7 +92,7 @@ fn beyond_the_quota() {
     answer(&world.create(ALICE, &db.pid, "br1", "eth1"));
     // What ends makes room, even while the kernel still takes it down.
     web.end();
-    answer(&world.create(ALICE, &db.pid, "br0", "eth0"));
+    answer(&world.create_when_there_is_room(ALICE, &db.pid, "br0", "eth0"));
     world.wait_for_ports("br0", 1);
     world.write_usernet("alice veth br0 0\n");
     let text = refusal(&world.create(ALICE, &db.pid, "br0", "eth2"));

@@ -80,3 +80,17 @@ fn the_stop_signal_comes_before_the_end_by_force() {
         container.destroy();
     });
 }
+
+/// The kernel drops a signal that init does not handle: one that has just begun is asked again.
+#[test]
+fn a_stop_before_init_can_hear_it_is_not_lost() {
+    let late = "lxc.signal.halt = SIGUSR1\n\
+                lxc.init.cmd = /bin/sh -c \"sleep 1; trap 'exit 0' USR1; while :; do sleep 0.05; done\"";
+    in_container(Owner::User, late, |container| {
+        container.ok(&["stop", "-t", "30", "web"]);
+        let log = container.log();
+        assert!(log.contains("asked init to stop by signal 10"), "{log}");
+        assert!(!log.contains("killed"), "{log}");
+        assert_eq!(log.matches("asked init").count(), 1, "{log}");
+    });
+}

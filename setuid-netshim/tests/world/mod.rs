@@ -225,6 +225,25 @@ impl World {
             .unwrap()
     }
 
+    /// As [`Self::create`], again for some seconds while the quota is reached: the kernel needs a
+    /// moment to let go of a process that was killed.
+    pub fn create_when_there_is_room(
+        &self,
+        uid: u32,
+        pid: &str,
+        bridge: &str,
+        name: &str,
+    ) -> Output {
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let output = self.create(uid, pid, bridge, name);
+            if output.status.success() || Instant::now() > end {
+                return output;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Ports of a bridge, sorted.
     pub fn ports(&self, bridge: &str) -> Vec<String> {
         let dir = self.inner(&format!("/sys/class/net/{bridge}/brif"));

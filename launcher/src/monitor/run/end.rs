@@ -22,6 +22,8 @@ use crate::state::{Runtime, State};
 
 /// How long a stop signal of the configuration's own has to end init before it is killed.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
+/// How soon it is asked again to stop where it could not hear it.
+const SOON: Duration = Duration::from_millis(100);
 
 impl Run<'_> {
     /// Asks init to stop, as its program understands it.
@@ -35,12 +37,27 @@ impl Run<'_> {
             .plan
             .halt_signal
             .unwrap_or_else(|| halt_signal_of(init.pid));
+        // What init does not handle the kernel drops (pid_namespaces(7)); one that has just begun will.
+        self.stop_again_at = match hears(init.pid, signal) {
+            true => None,
+            false => Some(Instant::now() + SOON),
+        };
         if init.pidfd.signal(signal).is_ok() && first {
             log::event(
                 &self.plan.log,
                 &format!("asked init to stop by signal {signal}"),
             );
             self.note_stopping();
+        }
+    }
+
+    /// Asks again where init could not hear it.
+    pub(super) fn stop_again(&mut self) {
+        if self
+            .stop_again_at
+            .is_some_and(|moment| moment <= Instant::now())
+        {
+            self.stop();
         }
     }
 
@@ -89,6 +106,7 @@ impl Run<'_> {
     }
 
     pub(super) fn clear_between_lives(&mut self) {
+        self.stop_again_at = None;
         // A new init must not be born frozen.
         self.thaw();
         self.terminals.end_life();
@@ -247,6 +265,17 @@ pub fn leave_janitor(
 fn destroy_container(plan: &StartPlan) -> Result<()> {
     let place = Place::own(Some(&plan.lxcpath))?;
     crate::commands::destroy::destroy(&place, &plan.name, false).map(drop)
+}
+
+/// Whether a process has a handler for a signal, or blocks it to read it elsewhere.
+fn hears(pid: i32, signal: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let has = |title: &str| {
+        let mask = status.lines().find_map(|line| line.strip_prefix(title));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+    };
+    (1..=64).contains(&signal) && (has("SigCgt:") || has("SigBlk:"))
 }
 
 /// systemd blocks SIGRTMIN+3, which halts it; every other init gets SIGPWR.

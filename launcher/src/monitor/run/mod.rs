@@ -72,6 +72,8 @@ pub struct Run<'a> {
     waiting: Vec<Connection>,
     /// Whether a stop was asked for: init is not started again, however it ends.
     stopping: bool,
+    /// When init is asked again to stop, which could not hear it.
+    stop_again_at: Option<Instant>,
     /// When it is killed, if it has not ended by then.
     doomed: Option<Instant>,
     /// Tells when the container is frozen or thawed, by whomever.
@@ -139,6 +141,7 @@ impl<'a> Run<'a> {
             sessions: Vec::new(),
             waiting: Vec::new(),
             stopping: false,
+            stop_again_at: None,
             doomed: None,
             cgroup_events: cgroup.and_then(|cgroup| cgroup.payload.watch_events().ok()),
             notify: None,
@@ -198,6 +201,7 @@ impl<'a> Run<'a> {
         if self.doomed.is_some_and(|moment| moment <= Instant::now()) {
             self.end_by_force();
         }
+        self.stop_again();
         let mut gone_waiting = Vec::new();
         let mut of_lxc = Vec::new();
         for source in happened {
@@ -256,6 +260,7 @@ impl<'a> Run<'a> {
         let ready = self.readiness.as_ref().and_then(Readiness::next_moment);
         [
             self.doomed,
+            self.stop_again_at,
             self.restart_at,
             ready,
             self.ports.next_moment(),
