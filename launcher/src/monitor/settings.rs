@@ -21,7 +21,9 @@ pub fn lift_limits(plan: &InitPlan) -> Result<()> {
                 (soft, hard) => limit.resource.set(soft, hard),
             }
         };
-        lift().map_err(|error| Error::os(format!("lift lxc.prlimit.{}", limit.name), error))?;
+        lift().map_err(|error| {
+            Error::other(format!("{}: cannot be lifted: {}", limit.at, Plain(&error)))
+        })?;
     }
     Ok(())
 }

@@ -21,7 +21,9 @@ fn a_shell_follows_size_and_keys() {
         seat.sees("vt100");
         tty::set_window_size(seat.terminal.master.as_fd(), size(50, 132)).unwrap();
         seat.presses_until("stty size\n", "50 132");
-        seat.types("sleep 1000\n");
+        // A key that means a signal throws away what is typed and not yet read.
+        seat.types("sh -c 'echo go''ing; exec sleep 1000'\n");
+        seat.sees("going");
         seat.presses_until("\x1a", "Stopped");
         seat.types("fg\n");
         seat.presses_until("\x03echo code=$?\n", "code=130");

@@ -104,7 +104,7 @@ fn limit(given: &Positioned<ResourceLimit>) -> Result<LimitPlan> {
         )));
     }
     Ok(LimitPlan {
-        name,
+        at: key,
         resource,
         soft,
         hard,

@@ -120,7 +120,7 @@ pub fn limit_resources(plan: &InitPlan) -> Result<(), Failure> {
         limit
             .resource
             .set(limit.soft, limit.hard)
-            .map_err(|error| format!("cannot set lxc.prlimit.{}: {}", limit.name, Plain(&error)))?;
+            .map_err(|error| format!("{}: cannot be set: {}", limit.at, Plain(&error)))?;
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use berth_kernel::rlimit::Limited;
 /// A limit on a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitPlan {
-    /// Its name, for errors.
-    pub name: &'static str,
+    /// File, line and key, for errors.
+    pub at: String,
     /// The resource.
     pub resource: Limited,
     /// What counts.
