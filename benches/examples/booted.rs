@@ -68,7 +68,8 @@ fn main() -> Result<()> {
     let alice = host.login("alice")?;
     let turns = format!(
         "turns {samples} 'launch=berth autostart' 'moved=berth cgroup exec -- true' \
-         'run=systemd-run --user --scope --quiet true' nothing=true"
+         'run=systemd-run --user --scope --quiet true' 'version=berth --version' \
+         'theirs=systemd-run --version' nothing=true"
     );
     let times = read(&alice.run_for(&turns, LIMIT)?.ok()?)?;
     let nothing = median(&times, "nothing")?;
@@ -79,6 +80,8 @@ fn main() -> Result<()> {
             "`berth autostart` of nothing, through the launch socket",
         ),
         ("moved", "`berth cgroup exec -- true`"),
+        ("version", "`berth --version`, which does nothing"),
+        ("theirs", "`systemd-run --version`, which does nothing"),
     ] {
         println!(
             "{words} / `systemd-run --user --scope true`: {:.2}",
