@@ -104,6 +104,27 @@ impl Readiness {
         }
     }
 
+    /// The container is about to end: nothing is tried any more, and what was is reaped, since it
+    /// would keep the pid namespace from ending. Whether that is done, and whether there may be a
+    /// process that nobody knows of.
+    pub fn abandon(&mut self) -> (bool, bool) {
+        let Some(attempt) = &mut self.attempt else {
+            return (true, false);
+        };
+        attempt.kill();
+        let (over, lost) = match &mut attempt.what {
+            Tried::Command(session) => {
+                let over = command_result(session).is_some();
+                (over, over && session.may_have_lost_its_command())
+            }
+            Tried::Port(process) => (!matches!(process.try_wait(), Ok(None)), false),
+        };
+        if over {
+            self.attempt = None;
+        }
+        (over, lost)
+    }
+
     /// When there is something to do although nothing happened.
     pub fn next_moment(&self) -> Option<Instant> {
         let attempt = self.attempt.as_ref();

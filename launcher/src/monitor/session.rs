@@ -217,6 +217,7 @@ impl Session {
         if let Some(entering) = self.entering.take() {
             let _ = entering.wait();
         }
+        let _ = self.hear_inside();
         if let Some(command) = self.command.take() {
             self.exit = command.wait().ok();
         }

@@ -146,6 +146,8 @@ fn a_running_container_stands_still_while_it_is_copied() {
         copying.kill().unwrap();
         copying.wait().unwrap();
         eventually("going on", || fs::read_to_string(&freeze).unwrap() == "0\n");
+        // The monitor sees it a moment later.
+        container.wait_for("true");
         assert_eq!(container.sh("echo lives"), "lives");
         for name in ["b", "c"] {
             container.ok(&["destroy", "--force", name]);

@@ -126,8 +126,17 @@ impl Run<'_> {
 
     /// Deals with what probes and init itself say.
     pub(super) fn advance_readiness(&mut self) {
+        if self.stopping {
+            if let Some((over, lost)) = self.readiness.as_mut().map(Readiness::abandon) {
+                self.strays |= lost;
+                if over {
+                    self.readiness = None;
+                }
+            }
+            return;
+        }
         // Who stands still answers nobody, and is no less ready for that.
-        if self.stopping || self.record.state == State::Frozen {
+        if self.record.state == State::Frozen {
             return;
         }
         let (Some(readiness), Some(init)) = (&mut self.readiness, &self.init) else {
