@@ -8,6 +8,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -149,6 +150,14 @@ fn become_root(link: &mut UnixStream, map: bool) -> Result<()> {
         true => Err(Error::other("the calling process is gone")),
         false => Ok(()),
     }
+}
+
+/// Makes the calling process root of a user namespace that exists, and of nothing else.
+pub fn become_root_of(namespace: BorrowedFd<'_>) -> io::Result<()> {
+    nix::sched::setns(namespace, CloneFlags::CLONE_NEWUSER)?;
+    cred::set_groups(&[])?;
+    cred::set_all_gids(Gid::ROOT)?;
+    cred::set_all_uids(Uid::ROOT)
 }
 
 fn take_ids() -> Result<()> {

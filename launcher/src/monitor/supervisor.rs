@@ -15,19 +15,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
-use berth_common::{Gid, Uid};
 use berth_container_config::value::UnixAddress;
-use berth_kernel::cred;
 use berth_kernel::process::{self, PidFd};
 use berth_kernel::sock;
 use berth_kernel::supervised::{Notification, Response, Supervised};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CloneFlags, setns};
+use nix::sched::CloneFlags;
 use nix::sys::signal::Signal;
 
 use super::log;
 use crate::error::{Error, Plain, Result};
+use crate::mapped;
 use crate::start::filter::Proxy;
 use crate::start::plan::LogPlan;
 
@@ -279,10 +278,7 @@ impl Opener {
         process::clone(CloneFlags::empty(), None, || {
             let ready = process::set_parent_death_signal(Signal::SIGKILL as i32)
                 .and_then(|()| process::close_others(&[theirs.as_fd(), namespace]))
-                .and_then(|()| Ok(setns(namespace, CloneFlags::CLONE_NEWUSER)?))
-                .and_then(|()| cred::set_groups(&[]))
-                .and_then(|()| cred::set_all_gids(Gid::ROOT))
-                .and_then(|()| cred::set_all_uids(Uid::ROOT))
+                .and_then(|()| mapped::become_root_of(namespace))
                 .and_then(|()| process::set_dumpable(false))
                 // Forgotten with the change of ids.
                 .and_then(|()| process::set_parent_death_signal(Signal::SIGKILL as i32));

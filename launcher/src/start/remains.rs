@@ -8,9 +8,8 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use berth_cgroups::CgroupDir;
-use berth_common::{Gid, Uid};
 use berth_container_config::IdMapping;
-use berth_kernel::{cred, process};
+use berth_kernel::process;
 use nix::sched::CloneFlags;
 
 use crate::error::{Error, Result};
@@ -75,10 +74,7 @@ fn inside(namespace: BorrowedFd<'_>, payload: &CgroupDir) -> Result<()> {
 
 fn become_root(namespace: BorrowedFd<'_>, payload: &CgroupDir) -> std::io::Result<()> {
     process::close_others(&[namespace, payload.as_fd()])?;
-    nix::sched::setns(namespace, CloneFlags::CLONE_NEWUSER)?;
-    cred::set_groups(&[])?;
-    cred::set_all_gids(Gid::ROOT)?;
-    cred::set_all_uids(Uid::ROOT)
+    mapped::become_root_of(namespace)
 }
 
 fn fail(error: berth_cgroups::Error) -> Error {

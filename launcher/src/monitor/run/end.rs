@@ -269,28 +269,28 @@ fn destroy_container(plan: &StartPlan) -> Result<()> {
 
 /// Whether a process has a handler for a signal, or blocks it to read it elsewhere.
 fn hears(pid: i32, signal: i32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let has = |title: &str| {
-        let mask = status.lines().find_map(|line| line.strip_prefix(title));
-        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-        mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
-    };
-    (1..=64).contains(&signal) && (has("SigCgt:") || has("SigBlk:"))
+    let status = status_of(pid);
+    ["SigCgt:", "SigBlk:"]
+        .iter()
+        .any(|title| is_in_mask(&status, title, signal))
 }
 
 /// systemd blocks SIGRTMIN+3, which halts it; every other init gets SIGPWR.
 pub fn halt_signal_of(init: i32) -> i32 {
     let halt = nix::libc::SIGRTMIN() + 3;
-    let blocked = std::fs::read_to_string(format!("/proc/{init}/status"))
-        .ok()
-        .and_then(|status| {
-            let mask = status
-                .lines()
-                .find_map(|line| line.strip_prefix("SigBlk:"))?;
-            u64::from_str_radix(mask.trim(), 16).ok()
-        });
-    match blocked {
-        Some(mask) if mask & (1 << (halt - 1)) != 0 => halt,
-        _ => Signal::SIGPWR as i32,
+    match is_in_mask(&status_of(init), "SigBlk:", halt) {
+        true => halt,
+        false => Signal::SIGPWR as i32,
     }
+}
+
+fn status_of(pid: i32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default()
+}
+
+/// Whether a signal is in the mask of that title in `/proc/PID/status`.
+fn is_in_mask(status: &str, title: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix(title));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    (1..=64).contains(&signal) && mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
 }

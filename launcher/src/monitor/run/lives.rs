@@ -147,8 +147,9 @@ impl Run<'_> {
             init,
             payload: self.cgroup.map(|cgroup| &cgroup.payload),
         });
-        let supervised = readiness.take_supervised();
-        self.supervise_command(supervised);
+        if let Some(listener) = readiness.take_supervised() {
+            self.supervise_command(listener);
+        }
         if changes.is_empty() {
             return;
         }

@@ -33,13 +33,12 @@ impl Run<'_> {
             .filter_map(Session::take_supervised)
             .collect();
         for listener in new {
-            self.supervise_command(Some(listener));
+            self.supervise_command(listener);
         }
     }
 
     /// Where it cannot be done, the command's calls get `ENOSYS`, as nobody has the listener.
-    pub(super) fn supervise_command(&mut self, listener: Option<OwnedFd>) {
-        let Some(listener) = listener else { return };
+    pub(super) fn supervise_command(&mut self, listener: OwnedFd) {
         if let Err(error) = self.supervise(listener) {
             log::failure(&self.plan.log, &error.to_string());
         }
