@@ -1,15 +1,13 @@
 //! The administrator among users' containers.
 
 use std::fs;
-use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use berth_kernel::tty;
 use berth_test_private_host::{Host, USER};
 
-use crate::seat::{Seated, size};
+use crate::seat::Seated;
 use crate::world::{Container, Owner, on_host};
 
 fn root(host: &Host, words: &[&str]) -> Output {
@@ -105,12 +103,7 @@ fn root_sits_at_a_terminal_of_his_own_before_a_users_container() {
         container.start();
         let words = ["--user", USER, "attach", "web"];
         let mut seat = Seated::before(host.as_root("setsid"), &words);
-        seat.sees("# ");
-        seat.types("stty size; echo $TERM\n");
-        seat.sees("24 80");
-        seat.sees("vt100");
-        tty::set_window_size(seat.terminal.master.as_fd(), size(50, 132)).unwrap();
-        seat.presses_until("stty size\n", "50 132");
+        seat.follows_the_callers_terminal();
         // Nobody who is the user has root's terminal: neither open nor as the controlling one.
         let of_user = "for p in $(pgrep -U $USER -f '^berth attach'); do cut -d' ' -f7 /proc/$p/stat; \
                        ls -l /proc/$p/fd; done";

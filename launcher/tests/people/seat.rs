@@ -77,6 +77,17 @@ impl Seated {
         });
     }
 
+    /// The shell's terminal has the caller's size and kind, and follows it.
+    pub fn follows_the_callers_terminal(&mut self) {
+        self.sees("# ");
+        self.types("stty size; tty; echo $TERM\n");
+        self.sees("24 80");
+        self.sees("/dev/pts/");
+        self.sees("vt100");
+        tty::set_window_size(self.terminal.master.as_fd(), size(50, 132)).unwrap();
+        self.presses_until("stty size\n", "50 132");
+    }
+
     pub fn ends(&mut self, code: i32) {
         eventually("the end", || self.berth.try_wait().unwrap().is_some());
         assert_eq!(self.berth.wait().unwrap().code(), Some(code));

@@ -1,12 +1,9 @@
 //! A person's terminal before `berth attach` and `exec`.
 
 use std::io::Write;
-use std::os::fd::AsFd;
 use std::process::Stdio;
 
-use berth_kernel::tty;
-
-use crate::seat::{Seated, size};
+use crate::seat::Seated;
 use crate::world::{Owner, in_container};
 
 #[test]
@@ -14,13 +11,7 @@ fn a_shell_follows_size_and_keys() {
     in_container(Owner::User, "", |container| {
         let before = |seat: &Seated| nix::sys::termios::tcgetattr(&seat.terminal.slave).unwrap();
         let mut seat = Seated::at(container, &["attach", "web"]);
-        seat.sees("# ");
-        seat.types("stty size; tty; echo $TERM\n");
-        seat.sees("24 80");
-        seat.sees("/dev/pts/");
-        seat.sees("vt100");
-        tty::set_window_size(seat.terminal.master.as_fd(), size(50, 132)).unwrap();
-        seat.presses_until("stty size\n", "50 132");
+        seat.follows_the_callers_terminal();
         // A key that means a signal throws away what is typed and not yet read.
         seat.types("sh -c 'echo go''ing; exec sleep 1000'\n");
         seat.sees("going");
