@@ -14,6 +14,7 @@ pub mod copy;
 pub mod create;
 pub mod default_config;
 pub mod destroy;
+pub mod devices;
 pub mod disk;
 pub mod doctor;
 pub mod error;

@@ -14,7 +14,7 @@ use berth::place::Place;
 use berth::printable::printable;
 
 use verbs::print::tell;
-use verbs::{config, copies, host, inside, keep, lives, look, ports, print, top};
+use verbs::{config, copies, devices, host, inside, keep, lives, look, ports, print, top};
 
 fn main() -> ExitCode {
     let cli = match Cli::of(std::env::args_os().collect()) {
@@ -60,6 +60,7 @@ fn run(cli: Cli) -> Result<u8> {
         Verb::Unfreeze(options) => lives::unfreeze_verb(&place()?, &options.names),
         Verb::Events(options) => look::events_verb(&place()?, options),
         Verb::Logs(options) => look::logs_verb(&place()?, options),
+        Verb::Device(verb) => devices::run(&place()?, verb),
         Verb::Publish(options) => ports::publish(&place()?, options),
         Verb::Unpublish(options) => ports::unpublish(&place()?, options),
         Verb::Wait(options) => lives::wait_verb(&place()?, options),

@@ -155,6 +155,11 @@ fn become_root(link: &mut UnixStream, map: bool) -> Result<()> {
 /// Makes the calling process root of a user namespace that exists, and of nothing else.
 pub fn become_root_of(namespace: BorrowedFd<'_>) -> io::Result<()> {
     nix::sched::setns(namespace, CloneFlags::CLONE_NEWUSER)?;
+    take_roots_ids()
+}
+
+/// The same for a process that has gone into the namespace and kept its ids.
+pub fn take_roots_ids() -> io::Result<()> {
     cred::set_groups(&[])?;
     cred::set_all_gids(Gid::ROOT)?;
     cred::set_all_uids(Uid::ROOT)

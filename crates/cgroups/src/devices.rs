@@ -134,6 +134,17 @@ impl CgroupDir {
         let program = bpf::load_device_filter(&filter.program()).map_err(failed)?;
         bpf::attach_device_filter(self.as_fd(), program.as_fd()).map_err(failed)
     }
+
+    /// Puts this cgroup under another filter than it is under. In between both hold: at no moment
+    /// is something allowed that neither allows.
+    pub fn filter_devices_anew(&self, filter: &DeviceFilter) -> Result<()> {
+        let failed = |error| Error::io("filter the devices of", self.path().to_owned(), error);
+        let old = bpf::device_filters(self.as_fd()).map_err(failed)?;
+        self.filter_devices(filter)?;
+        old.iter().try_for_each(|program| {
+            bpf::detach_device_filter(self.as_fd(), program.as_fd()).map_err(failed)
+        })
+    }
 }
 
 // Registers: 0 is the verdict, 1 what the kernel passes.

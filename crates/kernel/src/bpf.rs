@@ -20,6 +20,9 @@ pub struct Instruction {
 
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_PROG_ATTACH: libc::c_int = 8;
+const BPF_PROG_DETACH: libc::c_int = 9;
+const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
+const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const BPF_CGROUP_DEVICE: u32 = 6;
 /// Programs of cgroups above and below count as well.
@@ -91,6 +94,97 @@ pub fn attach_device_filter(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> 
         libc::syscall(
             libc::SYS_bpf,
             BPF_PROG_ATTACH,
+            &raw const attributes,
+            size_of::<AttachAttributes>(),
+        )
+    };
+    crate::process::check(done).map(drop)
+}
+
+/// The head of `union bpf_attr` for `BPF_PROG_QUERY`.
+#[repr(C)]
+struct QueryAttributes {
+    target: u32,
+    kind: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    ids: u64,
+    count: u32,
+    reserved: u32,
+    /// Newer kernels write here what was not asked for.
+    rest: [u64; 12],
+}
+
+/// The head of `union bpf_attr` for `BPF_PROG_GET_FD_BY_ID`.
+#[repr(C)]
+struct IdAttributes {
+    id: u32,
+    next_id: u32,
+    open_flags: u32,
+}
+
+/// At most so many programs hang at a cgroup (`BPF_CGROUP_MAX_PROGS`, linux/bpf-cgroup.h).
+const MAX_PROGRAMS: usize = 64;
+
+/// The programs that this cgroup itself was put under, without those of the cgroups above it.
+pub fn device_filters(cgroup: BorrowedFd<'_>) -> io::Result<Vec<OwnedFd>> {
+    let mut ids = [0_u32; MAX_PROGRAMS];
+    let mut attributes = QueryAttributes {
+        target: cgroup.as_raw_fd() as u32,
+        kind: BPF_CGROUP_DEVICE,
+        query_flags: 0,
+        attach_flags: 0,
+        ids: ids.as_mut_ptr().addr() as u64,
+        count: MAX_PROGRAMS as u32,
+        reserved: 0,
+        rest: [0; 12],
+    };
+    // SAFETY: the kernel reads the attributes in their given size, writes flags and count into
+    // them, and writes at most `count` ids into the array, which has room for them.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_PROG_QUERY,
+            &raw mut attributes,
+            size_of::<QueryAttributes>(),
+        )
+    };
+    crate::process::check(done)?;
+    let count = (attributes.count as usize).min(MAX_PROGRAMS);
+    ids[..count].iter().map(|id| program_of(*id)).collect()
+}
+
+fn program_of(id: u32) -> io::Result<OwnedFd> {
+    let attributes = IdAttributes {
+        id,
+        next_id: 0,
+        open_flags: 0,
+    };
+    // SAFETY: the kernel reads the attributes in their given size.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_PROG_GET_FD_BY_ID,
+            &raw const attributes,
+            size_of::<IdAttributes>(),
+        )
+    };
+    crate::process::owned(fd)
+}
+
+/// Takes a cgroup from under a program.
+pub fn detach_device_filter(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let attributes = AttachAttributes {
+        target: cgroup.as_raw_fd() as u32,
+        program: program.as_raw_fd() as u32,
+        kind: BPF_CGROUP_DEVICE,
+        flags: 0,
+    };
+    // SAFETY: the kernel reads the attributes in their given size.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_PROG_DETACH,
             &raw const attributes,
             size_of::<AttachAttributes>(),
         )

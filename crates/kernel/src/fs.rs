@@ -107,6 +107,17 @@ pub fn make_dir_at(dir: BorrowedFd<'_>, name: &OsStr, mode: u32) -> io::Result<(
     Ok((fd, made))
 }
 
+/// What the kernel knows a device by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceNumber {
+    /// A block device; else a character device.
+    pub block: bool,
+    /// Which driver.
+    pub major: u32,
+    /// Which of its devices.
+    pub minor: u32,
+}
+
 /// What fstat(2) says that Berth asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -118,6 +129,8 @@ pub struct Status {
     pub mode: u32,
     /// Device and inode: the same pair means the same file.
     pub id: (u64, u64),
+    /// Which device a device file is for, as in `st_rdev`.
+    pub device: u64,
     /// Size in bytes.
     pub size: u64,
     /// Hard links.
@@ -133,6 +146,7 @@ impl Status {
             gid: raw.st_gid,
             mode: raw.st_mode,
             id: (raw.st_dev, raw.st_ino),
+            device: raw.st_rdev,
             size: u64::try_from(raw.st_size).unwrap_or(0),
             // `nlink_t` is 64 bits wide on some architectures and 32 on others.
             #[allow(clippy::useless_conversion)]
@@ -158,6 +172,20 @@ impl Status {
         self.mode & libc::S_IFMT == libc::S_IFLNK
     }
 
+    /// The device that it is the file of.
+    pub fn as_device(&self) -> Option<DeviceNumber> {
+        let block = match self.mode & libc::S_IFMT {
+            libc::S_IFBLK => true,
+            libc::S_IFCHR => false,
+            _ => return None,
+        };
+        Some(DeviceNumber {
+            block,
+            major: libc::major(self.device),
+            minor: libc::minor(self.device),
+        })
+    }
+
     /// The permission bits with set-id and sticky bits.
     pub fn permissions(&self) -> u32 {
         self.mode & 0o7777
@@ -167,6 +195,31 @@ impl Status {
 /// fstat(2).
 pub fn status(fd: BorrowedFd<'_>) -> io::Result<Status> {
     Ok(Status::new(&stat::fstat(fd)?))
+}
+
+/// Whether the caller, as he is now (his effective ids and capabilities), may read or write what a
+/// descriptor refers to, which it may have been opened for nothing for (`O_PATH`; faccessat2(2),
+/// Linux 5.8). Nothing is opened: opening some devices does something.
+pub fn may_read_or_write(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let flags = libc::AT_EMPTY_PATH | libc::AT_EACCESS;
+    for wanted in [libc::R_OK, libc::W_OK] {
+        // SAFETY: the kernel reads the terminated path, which is empty; the descriptor is open.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_faccessat2,
+                fd.as_raw_fd(),
+                c"".as_ptr(),
+                wanted,
+                flags,
+            )
+        };
+        match Errno::result(result) {
+            Ok(_) => return Ok(true),
+            Err(Errno::EACCES | Errno::EPERM | Errno::EROFS) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(false)
 }
 
 /// fstatat(2) of `name` itself, not of what a link of that name points at.

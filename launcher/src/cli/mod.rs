@@ -7,6 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod config;
 mod copies;
+mod devices;
 pub mod habits;
 mod help;
 mod host;
@@ -19,6 +20,7 @@ mod top;
 
 pub use config::*;
 pub use copies::*;
+pub use devices::*;
 pub use host::*;
 pub use inside::*;
 pub use keep::*;
@@ -101,6 +103,9 @@ pub enum Verb {
     Events(Events),
     /// Show what a container's console printed, or what its monitor wrote down
     Logs(Logs),
+    /// Devices of the host in a running container: give it one, take it back, list them
+    #[command(subcommand)]
+    Device(Device),
     /// Let ports of the host lead into a container, now and at each start
     Publish(PublishPorts),
     /// Take that back

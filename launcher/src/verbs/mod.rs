@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod copies;
+pub mod devices;
 pub mod host;
 pub mod inside;
 pub mod keep;

@@ -291,6 +291,15 @@ fn limits_and_mounts_of_the_configuration_hold() -> Result {
     alice
         .run("berth exec web -- touch /srv/data/new")?
         .fails(1)?;
+    // A device of the host's, given while it runs.
+    alice
+        .run("berth device add web /dev/full /srv/full && ! berth device add web /dev/mem")?
+        .ok()?;
+    let full = "berth exec web -- sh -c '! echo > /srv/full && head -c 1 /srv/full | od -An -tx1'";
+    assert_eq!(alice.run(full)?.ok()?.trim(), "00");
+    alice
+        .run("berth device remove web /srv/full && ! berth exec web -- test -e /srv/full")?
+        .ok()?;
     // 100 MiB do not fit: the kernel ends who wants them, and the container lives on.
     alice.run("berth exec web -- sh -c 'head -c 100m /dev/zero | tail > /dev/null'")?;
     let events = host

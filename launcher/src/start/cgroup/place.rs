@@ -57,6 +57,19 @@ impl CgroupPlace {
         hierarchy.open(&path).map_err(fail)
     }
 
+    /// Opens the one that limits and filters are set at.
+    pub fn limited(&self) -> Result<CgroupDir> {
+        match self {
+            Self::Together(_) => self.payload(),
+            Self::Apart { container, .. } => {
+                let path = CgroupPath::new(&container.path).map_err(fail)?;
+                Hierarchy::detect()
+                    .and_then(|hierarchy| hierarchy.open(&path))
+                    .map_err(fail)
+            }
+        }
+    }
+
     /// Ends whatever is left there and removes it; `ids` are the container's.
     pub fn remove(&self, ids: &[IdMapping]) -> Result<()> {
         let Ok(hierarchy) = Hierarchy::detect() else {

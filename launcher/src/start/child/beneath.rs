@@ -17,7 +17,7 @@ pub(super) const NO_PROGRAMS: Attributes = Attributes::NO_SUID;
 pub(super) type Failure = String;
 
 /// Opens something below `root`; links lead nowhere but below it.
-pub(super) fn open_beneath(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+pub(crate) fn open_beneath(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     let path = path.strip_prefix("/").unwrap_or(path);
     let path = if path.as_os_str().is_empty() {
         Path::new(".")
@@ -51,7 +51,7 @@ pub(super) fn attach(
 }
 
 /// Makes a path below `root` step by step; links on the way lead nowhere but below `root`.
-pub(super) fn make_all(root: BorrowedFd<'_>, path: &Path, directory: bool) -> io::Result<OwnedFd> {
+pub(crate) fn make_all(root: BorrowedFd<'_>, path: &Path, directory: bool) -> io::Result<OwnedFd> {
     let mut at = root.try_clone_to_owned()?;
     let mut parts = path
         .components()

@@ -6,7 +6,7 @@
 //! it makes the other namespaces and takes hold of everything that is the owner's to reach; then
 //! it becomes the container's root, which can reach nothing of his.
 
-mod beneath;
+pub(crate) mod beneath;
 mod confine;
 mod dev;
 mod entries;

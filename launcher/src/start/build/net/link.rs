@@ -51,7 +51,7 @@ pub(super) fn is_loopback(link: &Link) -> bool {
 }
 
 /// Whether it is a radio: those are moved by another interface of the kernel's (nl80211).
-pub(super) fn is_wireless(name: &InterfaceName) -> bool {
+pub(crate) fn is_wireless(name: &InterfaceName) -> bool {
     Path::new("/sys/class/net")
         .join(name)
         .join("phy80211")

@@ -1,7 +1,7 @@
 //! `lxc.net.…`.
 
 mod kind;
-mod link;
+pub(crate) mod link;
 mod owner;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
