@@ -3,7 +3,6 @@
 use crate::config::Config;
 use crate::error::Error;
 use crate::journal::{Act, Journal};
-use crate::subnet::HostAddress;
 use crate::sysctl;
 use berth_common::InterfaceName;
 use berth_netlink::{Address, Bridge, Link, LinkChange, Mac, Socket};
@@ -60,7 +59,7 @@ pub fn ensure(
     }
     let link = socket.link(name)?;
     if journal.state.acts.contains(&act) {
-        harden(name)?;
+        harden(name, config.ipv6.is_some())?;
         if link.mtu != config.mtu {
             socket.change_link(link.index, &LinkChange::new().mtu(config.mtu))?;
         }
@@ -72,10 +71,15 @@ pub fn ensure(
     Ok(link)
 }
 
-/// Whoever is root in a container speaks to the host on this interface. No IPv6 there (a router
-/// advertisement would give the host a default route), no redirects, no foreign source addresses.
-fn harden(name: &InterfaceName) -> Result<(), Error> {
-    sysctl::write(&format!("net/ipv6/conf/{name}/disable_ipv6"), "1")?;
+/// Whoever is root in a container speaks to the host on this interface. No router advertisements
+/// (one would give the host a default route), no redirects, no foreign source addresses; no looking
+/// for doubles of the bridge's own addresses, which a container could claim to be.
+fn harden(name: &InterfaceName, ipv6: bool) -> Result<(), Error> {
+    for setting in ["accept_ra", "autoconf", "accept_redirects", "accept_dad"] {
+        sysctl::write(&format!("net/ipv6/conf/{name}/{setting}"), "0")?;
+    }
+    let disabled = if ipv6 { "0" } else { "1" };
+    sysctl::write(&format!("net/ipv6/conf/{name}/disable_ipv6"), disabled)?;
     for (setting, value) in [
         ("accept_redirects", "0"),
         ("send_redirects", "0"),
@@ -106,39 +110,47 @@ fn mac_from(id: &str, name: &str) -> Mac {
 }
 
 /// Whether the bridge has the address.
-pub fn has_address(socket: &mut Socket, link: &Link, address: HostAddress) -> Result<bool, Error> {
+pub fn has_address(
+    socket: &mut Socket,
+    link: &Link,
+    (ip, prefix): (IpAddr, u8),
+) -> Result<bool, Error> {
     Ok(socket
         .addresses(Some(link.index))?
         .iter()
-        .any(|found| found.ip == IpAddr::V4(address.ip) && found.prefix == address.subnet.prefix()))
+        .any(|found| found.ip == ip && found.prefix == prefix))
 }
 
-/// The bridge has its address.
-pub fn ensure_address(
+/// The addresses that the configuration asks for.
+pub fn wanted_addresses(config: &Config) -> Vec<(IpAddr, u8)> {
+    let four = (config.address.ip.into(), config.address.subnet.prefix());
+    let six = config.ipv6.map(|six| (six.ip.into(), six.prefix()));
+    [four].into_iter().chain(six).collect()
+}
+
+/// The bridge has its addresses.
+pub fn ensure_addresses(
     socket: &mut Socket,
     config: &Config,
     link: &Link,
     journal: &mut Journal,
     done: &mut Vec<String>,
 ) -> Result<(), Error> {
-    if has_address(socket, link, config.address)? {
-        return Ok(());
-    }
-    journal.record(Act::Address {
-        bridge: config.bridge.to_string(),
-        address: config.address.to_string(),
-    })?;
-    let address = Address::new(config.address.ip.into(), config.address.subnet.prefix())?;
-    match socket.add_address(link.index, &address) {
-        Err(error) if !error.is_exists() => Err(error.into()),
-        _ => {
-            done.push(format!(
-                "gave {} the address {}",
-                config.bridge, config.address
-            ));
-            Ok(())
+    for (ip, prefix) in wanted_addresses(config) {
+        if has_address(socket, link, (ip, prefix))? {
+            continue;
+        }
+        journal.record(Act::Address {
+            bridge: config.bridge.to_string(),
+            address: format!("{ip}/{prefix}"),
+        })?;
+        let address = Address::new(ip, prefix)?.no_dad();
+        match socket.add_address(link.index, &address) {
+            Err(error) if !error.is_exists() => return Err(error.into()),
+            _ => done.push(format!("gave {} the address {ip}/{prefix}", config.bridge)),
         }
     }
+    Ok(())
 }
 
 /// Takes the address away, unless containers are attached: the names of their ports.
@@ -159,11 +171,14 @@ pub fn remove_address(
     if !ports.is_empty() {
         return Ok(ports);
     }
-    let address: HostAddress = address
-        .parse()
-        .map_err(|why| Error::Refused(format!("{address}: {why}")))?;
-    if has_address(socket, &link, address)? {
-        let address = Address::new(address.ip.into(), address.subnet.prefix())?;
+    let parsed = address
+        .split_once('/')
+        .and_then(|(ip, prefix)| Some((ip.parse().ok()?, prefix.parse().ok()?)));
+    let Some((ip, prefix)) = parsed else {
+        return Err(Error::Refused(format!("{address} is no address")));
+    };
+    if has_address(socket, &link, (ip, prefix))? {
+        let address = Address::new(ip, prefix)?;
         socket.delete_address(link.index, &address)?;
     }
     Ok(Vec::new())

@@ -1,7 +1,9 @@
 //! `/etc/berth/net.toml`.
 
 use crate::Error;
+use crate::six::SixAddress;
 use crate::subnet::HostAddress;
+use crate::sysctl;
 use berth_common::position::{key_at, line_of, one_line};
 use berth_common::{InterfaceName, path};
 use serde::Deserialize;
@@ -34,6 +36,8 @@ pub struct Config {
     pub bridge: InterfaceName,
     /// Its address and network.
     pub address: HostAddress,
+    /// Its IPv6 address and network; none if there is no IPv6.
+    pub ipv6: Option<SixAddress>,
     /// Its MTU in bytes, 576 to 65535.
     pub mtu: u32,
     /// First and last address that containers are given; none if there is no DHCP.
@@ -44,6 +48,8 @@ pub struct Config {
     pub domain: Option<String>,
     /// Whether containers reach what the host reaches, under the host's address.
     pub nat: bool,
+    /// Whether containers of different users are kept apart.
+    pub isolate_users: bool,
     /// Where the rules go.
     pub firewall: FirewallChoice,
 }
@@ -53,6 +59,7 @@ pub struct Config {
 struct File {
     bridge: Option<Spanned<String>>,
     address: Option<Spanned<String>>,
+    ipv6: Option<Spanned<String>>,
     mtu: Option<Spanned<i64>>,
     #[serde(default = "yes")]
     dhcp: bool,
@@ -62,6 +69,8 @@ struct File {
     domain: Option<Spanned<String>>,
     #[serde(default = "yes")]
     nat: bool,
+    #[serde(default = "yes")]
+    isolate_users: bool,
     firewall: Option<Spanned<String>>,
 }
 
@@ -77,7 +86,11 @@ impl Config {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             Err(source) => return Err(Error::file("read", path)(source)),
         };
-        Self::parse(&text, path)
+        let config = Self::parse(&text, path)?;
+        Ok(Self {
+            ipv6: config.ipv6.filter(|_| host_has_ipv6()),
+            ..config
+        })
     }
 
     /// Parses the text of a file; `path` is for messages.
@@ -113,6 +126,18 @@ impl Config {
             None => DEFAULT_ADDRESS
                 .parse()
                 .map_err(|why: &str| wrong(None, why.to_owned()))?,
+        };
+        let ipv6 = match &file.ipv6 {
+            None => Some(own_network(&bridge)),
+            Some(text) => match text.get_ref().as_str() {
+                "auto" => Some(own_network(&bridge)),
+                "off" => None,
+                address => Some(
+                    address
+                        .parse()
+                        .map_err(|why| because(text, &format!("{why} (or auto, or off)")))?,
+                ),
+            },
         };
         let mtu = match &file.mtu {
             Some(mtu) => u32::try_from(*mtu.get_ref())
@@ -154,14 +179,31 @@ impl Config {
         Ok(Self {
             bridge,
             address,
+            ipv6,
             mtu,
             dhcp,
             dns: file.dns,
             domain,
             nat: file.nat,
+            isolate_users: file.isolate_users,
             firewall,
         })
     }
+}
+
+/// Whether the kernel has IPv6 and the administrator has not switched it off for all interfaces.
+fn host_has_ipv6() -> bool {
+    let off = |key: &str| {
+        let value = sysctl::read(&format!("net/ipv6/conf/{key}/disable_ipv6"));
+        value.ok().flatten().is_none_or(|value| value != "0")
+    };
+    !off("all") && !off("default")
+}
+
+/// Where there is no identity, the name alone decides: still the same at each boot.
+fn own_network(bridge: &InterfaceName) -> SixAddress {
+    let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    SixAddress::unique_local(id.trim(), bridge.as_str())
 }
 
 fn range(text: &str, address: HostAddress) -> Result<(Ipv4Addr, Ipv4Addr), &'static str> {
@@ -241,7 +283,7 @@ mod tests {
             .collect();
         assert_eq!(
             uncommented.lines().count(),
-            9,
+            11,
             "every key is shown:\n{uncommented}"
         );
         assert_eq!(parse(&uncommented).unwrap(), parse("").unwrap());

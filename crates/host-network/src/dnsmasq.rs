@@ -158,6 +158,9 @@ fn arguments(config: &Config, names: &Names, server: &Server) -> Vec<String> {
             .as_ref()
             .map(|group| format!("--group={group}")),
     );
+    if let Some(six) = config.ipv6 {
+        all.push(format!("--listen-address={}", six.ip));
+    }
     if let Some((first, last)) = config.dhcp {
         let count = u64::from(last.to_bits()) - u64::from(first.to_bits()) + 1;
         all.extend([
@@ -174,6 +177,22 @@ fn arguments(config: &Config, names: &Names, server: &Server) -> Vec<String> {
             "--dhcp-name-match=set:wpad-ignore,wpad".to_owned(),
             "--dhcp-ignore-names=tag:wpad-ignore".to_owned(),
         ]);
+        if let Some(six) = config.ipv6 {
+            // Containers make their own addresses in the network that is advertised; those that also
+            // have one of IPv4 are found by name at both.
+            let network = six.subnet().network();
+            all.push(format!(
+                "--dhcp-range={network},ra-names,{},{LEASE_TIME}",
+                six.prefix()
+            ));
+            if !config.nat {
+                // Seconds between advertisements as usual, a default route for none.
+                all.push(format!("--ra-param={},0,0", config.bridge));
+            }
+            if *names != Names::Ours {
+                all.push("--dhcp-option=option6:dns-server".to_owned());
+            }
+        }
         if !config.nat {
             // No way out: no default route either.
             all.push("--dhcp-option=option:router".to_owned());

@@ -15,8 +15,6 @@ use std::path::{Path, PathBuf};
 const MARK: &str = "berth-net";
 /// The variants of iptables; the host's own choice first (update-alternatives(1)).
 const IPTABLES: [&str; 3] = ["iptables", "iptables-legacy", "iptables-nft"];
-/// The tables of legacy iptables that are in use in this network namespace.
-const LEGACY_TABLES: &str = "/proc/net/ip_tables_names";
 
 /// What carries the rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,14 +41,60 @@ impl fmt::Display for Backend {
     }
 }
 
+/// Which of the two protocols a rule is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// IPv4.
+    #[default]
+    Four,
+    /// IPv6.
+    Six,
+}
+
+impl Family {
+    /// nftables' word for it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Four => "ip",
+            Self::Six => "ip6",
+        }
+    }
+
+    /// The tables of legacy iptables that are in use in this network namespace.
+    fn legacy_tables(self) -> &'static str {
+        match self {
+            Self::Four => "/proc/net/ip_tables_names",
+            Self::Six => "/proc/net/ip6_tables_names",
+        }
+    }
+
+    /// The containers' network; none if there is no such.
+    fn subnet(self, config: &Config) -> Option<String> {
+        match self {
+            Self::Four => Some(config.address.subnet.to_string()),
+            Self::Six => config.ipv6.map(|six| six.subnet().to_string()),
+        }
+    }
+
+    /// The variant of iptables for it.
+    fn program(self, iptables: &Path) -> PathBuf {
+        let name = iptables.file_name().unwrap_or_default().to_string_lossy();
+        match (self, name.strip_prefix("ip")) {
+            (Self::Six, Some(rest)) => iptables.with_file_name(format!("ip6{rest}")),
+            _ => iptables.to_owned(),
+        }
+    }
+}
+
 /// What may work here, the best first; each is found out by trying. Without NAT there is nothing
 /// to say but where iptables keeps what is sent to the host from it.
-pub fn candidates(config: &Config) -> Vec<Backend> {
+pub fn candidates(config: &Config, family: Family) -> Vec<Backend> {
     let choice = config.firewall;
     let iptables = |name: &str| program::find(name).map(|program| Backend::Iptables { program });
     let mut all = Vec::new();
     if choice == FirewallChoice::Auto {
-        all.extend(iptables_in_use().map(|program| Backend::Iptables { program }));
+        all.extend(iptables_in_use(family).map(|program| Backend::Iptables { program }));
     }
     if choice != FirewallChoice::Iptables && config.nat && program::find("nft").is_some() {
         all.push(Backend::Nft);
@@ -69,11 +113,11 @@ pub fn candidates(config: &Config) -> Vec<Backend> {
 
 /// The variant of iptables with which somebody restricts what the host takes or forwards. Only
 /// tables that exist are looked at: the look itself would create them.
-fn iptables_in_use() -> Option<PathBuf> {
-    let legacy = fs::read_to_string(LEGACY_TABLES)
+fn iptables_in_use(family: Family) -> Option<PathBuf> {
+    let legacy = fs::read_to_string(family.legacy_tables())
         .is_ok_and(|names| names.lines().any(|name| name == "filter"));
     let nft = || {
-        let list = ["list", "table", "ip", "filter"];
+        let list = ["list", "table", family.word(), "filter"];
         program::find("nft").is_some_and(|nft| program::run(&nft, &list, "").is_ok_and(|o| o.ok))
     };
     let variants = [("iptables-legacy", legacy), ("iptables-nft", nft())];
@@ -82,7 +126,7 @@ fn iptables_in_use() -> Option<PathBuf> {
         .filter(|(_, exists)| *exists)
         .filter_map(|(name, _)| program::find(name))
         .find(|program| {
-            program::run(program, &["-w", "5", "-S"], "")
+            program::run(&family.program(program), &["-w", "5", "-S"], "")
                 .is_ok_and(|output| output.ok && restricts(&output.stdout))
         })
 }
@@ -97,16 +141,17 @@ fn restricts(listing: &str) -> bool {
 }
 
 /// The whole table, in place of what was there, as one transaction.
-fn nft_rules(config: &Config) -> String {
-    let (bridge, subnet) = (&config.bridge, config.address.subnet);
+fn nft_rules(config: &Config, family: Family) -> String {
+    let (bridge, word) = (&config.bridge, family.word());
+    let subnet = family.subnet(config).unwrap_or_default();
     // 100 is srcnat; the word is unknown to nft before 0.9.1.
     format!(
-        "table ip {MARK}\n\
-         delete table ip {MARK}\n\
-         table ip {MARK} {{\n\
+        "table {word} {MARK}\n\
+         delete table {word} {MARK}\n\
+         table {word} {MARK} {{\n\
          \tchain postrouting {{\n\
          \t\ttype nat hook postrouting priority 100; policy accept;\n\
-         \t\tip saddr {subnet} ip daddr != {subnet} oifname != \"{bridge}\" masquerade \
+         \t\t{word} saddr {subnet} {word} daddr != {subnet} oifname != \"{bridge}\" masquerade \
          comment \"{MARK}\"\n\
          \t}}\n\
          }}\n"
@@ -116,11 +161,19 @@ fn nft_rules(config: &Config) -> String {
 /// A rule of iptables: table, chain, what follows.
 type Rule = (&'static str, &'static str, String);
 
-fn iptables_rules(config: &Config) -> Vec<Rule> {
-    let (bridge, subnet) = (&config.bridge, config.address.subnet);
+fn iptables_rules(config: &Config, family: Family) -> Vec<Rule> {
+    let bridge = &config.bridge;
+    let Some(subnet) = family.subnet(config) else {
+        return Vec::new();
+    };
     let mut rules = Vec::new();
+    if family == Family::Six {
+        // Neighbours and routers are found by it.
+        let rule = format!("-i {bridge} -p ipv6-icmp -j ACCEPT");
+        rules.push(("filter", "INPUT", rule));
+    }
     for (wanted, protocol, port) in [
-        (config.dhcp.is_some(), "udp", 67),
+        (config.dhcp.is_some() && family == Family::Four, "udp", 67),
         (config.dns, "udp", 53),
         (config.dns, "tcp", 53),
     ] {
@@ -159,11 +212,11 @@ fn nft() -> Result<PathBuf, Error> {
 }
 
 /// Whether the rules stand as the configuration asks for them.
-pub fn is_installed(backend: &Backend, config: &Config) -> Result<bool, Error> {
+pub fn is_installed(backend: &Backend, config: &Config, family: Family) -> Result<bool, Error> {
     match backend {
         Backend::Nft => {
-            let list = program::run(&nft()?, &["list", "table", "ip", MARK], "")?;
-            let subnet = config.address.subnet.to_string();
+            let list = program::run(&nft()?, &["list", "table", family.word(), MARK], "")?;
+            let subnet = family.subnet(config).unwrap_or_default();
             let is_rule = |line: &str| {
                 [&subnet, config.bridge.as_str(), "masquerade"]
                     .iter()
@@ -172,8 +225,9 @@ pub fn is_installed(backend: &Backend, config: &Config) -> Result<bool, Error> {
             Ok(list.ok && list.stdout.lines().any(is_rule))
         }
         Backend::Iptables { program } => {
-            for rule in iptables_rules(config) {
-                if !iptables(program, "-C", &rule)?.ok {
+            let program = family.program(program);
+            for rule in iptables_rules(config, family) {
+                if !iptables(&program, "-C", &rule)?.ok {
                     return Ok(false);
                 }
             }
@@ -183,11 +237,11 @@ pub fn is_installed(backend: &Backend, config: &Config) -> Result<bool, Error> {
 }
 
 /// Installs the rules; those that are there already stay.
-pub fn install(backend: &Backend, config: &Config) -> Result<(), Error> {
+pub fn install(backend: &Backend, config: &Config, family: Family) -> Result<(), Error> {
     let failed = |why: String| Error::Refused(format!("{backend} does not take the rules: {why}"));
     match backend {
         Backend::Nft => {
-            let output = program::run(&nft()?, &["-f", "-"], &nft_rules(config))?;
+            let output = program::run(&nft()?, &["-f", "-"], &nft_rules(config, family))?;
             if output.ok {
                 Ok(())
             } else {
@@ -195,11 +249,12 @@ pub fn install(backend: &Backend, config: &Config) -> Result<(), Error> {
             }
         }
         Backend::Iptables { program } => {
-            for rule in iptables_rules(config) {
-                if iptables(program, "-C", &rule)?.ok {
+            let program = family.program(program);
+            for rule in iptables_rules(config, family) {
+                if iptables(&program, "-C", &rule)?.ok {
                     continue;
                 }
-                let output = iptables(program, "-I", &rule)?;
+                let output = iptables(&program, "-I", &rule)?;
                 if !output.ok {
                     return Err(failed(output.complaint));
                 }
@@ -210,11 +265,12 @@ pub fn install(backend: &Backend, config: &Config) -> Result<(), Error> {
 }
 
 /// Removes every rule of ours, whichever configuration it was made for.
-pub fn remove(backend: &Backend) -> Result<(), Error> {
+pub fn remove(backend: &Backend, family: Family) -> Result<(), Error> {
     match backend {
         Backend::Nft => {
             // Created first, so that the deletion finds it also where it is not there.
-            let text = format!("table ip {MARK}\ndelete table ip {MARK}\n");
+            let word = family.word();
+            let text = format!("table {word} {MARK}\ndelete table {word} {MARK}\n");
             let output = program::run(&nft()?, &["-f", "-"], &text)?;
             if output.ok {
                 return Ok(());
@@ -225,9 +281,10 @@ pub fn remove(backend: &Backend) -> Result<(), Error> {
             )))
         }
         Backend::Iptables { program } => {
+            let program = family.program(program);
             let mut errors = Vec::new();
             for table in ["nat", "filter"] {
-                if let Err(error) = remove_from(program, table) {
+                if let Err(error) = remove_from(&program, table) {
                     errors.push(error);
                 }
             }
@@ -302,8 +359,10 @@ fn obstacles_in(chains: &str, config: &Config) -> Vec<String> {
             .into_iter()
             .find(|hook| line.contains(&format!("hook {hook} ")) && line.contains("policy drop"));
         // iptables-nft's own chains; our rules are in them.
-        let iptables = table == "ip filter" && matches!(chain, "FORWARD" | "INPUT");
-        if let Some(hook) = hook.filter(|_| !iptables && !table.starts_with("ip6 ")) {
+        let iptables =
+            matches!(table, "ip filter" | "ip6 filter") && matches!(chain, "FORWARD" | "INPUT");
+        let is_about_none = config.ipv6.is_none() && table.starts_with("ip6 ");
+        if let Some(hook) = hook.filter(|_| !iptables && !is_about_none) {
             let back = match hook {
                 "forward" => {
                     format!(" and: {table} {chain} oifname {bridge} ct state established accept")
@@ -330,12 +389,12 @@ mod tests {
     #[test]
     fn every_rule_is_marked_and_of_the_bridge() {
         let config = config("bridge = \"br-x\"\naddress = \"10.1.2.1/24\"");
-        let rules = nft_rules(&config);
+        let rules = nft_rules(&config, Family::Four);
         assert!(rules.contains(
             "ip saddr 10.1.2.0/24 ip daddr != 10.1.2.0/24 oifname != \"br-x\" masquerade \
              comment \"berth-net\""
         ));
-        let rules = iptables_rules(&config);
+        let rules = iptables_rules(&config, Family::Four);
         assert_eq!(rules.len(), 6);
         assert!(
             rules.iter().all(|(_, _, rule)| rule.contains("br-x")),
@@ -344,8 +403,25 @@ mod tests {
     }
 
     #[test]
+    fn each_protocol_has_its_own_tool_and_network() {
+        let legacy = Path::new("/usr/sbin/iptables-legacy");
+        let program = Family::Six.program(legacy);
+        assert_eq!(program, Path::new("/usr/sbin/ip6tables-legacy"));
+        assert_eq!(Family::Four.program(legacy), legacy);
+        let config = config("ipv6 = \"fd12::1/64\"");
+        let rules = nft_rules(&config, Family::Six);
+        assert!(
+            rules.contains("ip6 saddr fd12::/64 ip6 daddr != fd12::/64"),
+            "{rules}"
+        );
+        let rules = iptables_rules(&config, Family::Six);
+        assert!(!rules.iter().any(|(_, _, rule)| rule.contains("--dport 67")));
+        assert!(rules.iter().any(|(_, _, rule)| rule.contains("ipv6-icmp")));
+    }
+
+    #[test]
     fn without_nat_nothing_is_forwarded() {
-        let rules = iptables_rules(&config("nat = false\ndns = false"));
+        let rules = iptables_rules(&config("nat = false\ndns = false"), Family::Four);
         assert_eq!(rules.len(), 1);
         assert_eq!(rules[0].1, "INPUT");
     }

@@ -24,7 +24,7 @@ pub fn is_on() -> Result<bool, Error> {
 /// What switching on is going to change.
 pub fn remember() -> Result<Before, Error> {
     let mut settings = Vec::new();
-    let keys = sysctl::ipv4_interfaces()?
+    let keys = sysctl::interfaces("net/ipv4/conf")?
         .into_iter()
         // `all/forwarding` is another name of the switch itself.
         .filter(|name| name != "all")

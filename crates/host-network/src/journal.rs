@@ -2,8 +2,8 @@
 //! between.
 
 use crate::Error;
-use crate::firewall::Backend;
-use crate::forwarding;
+use crate::firewall::{Backend, Family};
+use crate::{forwarding, forwarding_six};
 use berth_common::path::{NET_RUN_DIR, RUN_DIR};
 use berth_kernel::fs::{
     Durability, TEMPORARY_PREFIX, entries, flock_exclusive, open_dir, open_lock_file, unlink_at,
@@ -44,11 +44,21 @@ pub enum Act {
     Firewall {
         /// Where.
         backend: Backend,
+        /// Of which protocol.
+        #[serde(default)]
+        family: Family,
     },
+    /// Users' containers were kept apart.
+    Neighbours,
     /// Forwarding was switched on.
     Forwarding {
         /// What was there.
         before: forwarding::Before,
+    },
+    /// Forwarding of IPv6 was switched on.
+    ForwardingSix {
+        /// What was there.
+        before: forwarding_six::Before,
     },
     /// dnsmasq was started.
     Dnsmasq,
@@ -207,9 +217,11 @@ mod tests {
                     backend: Backend::Iptables {
                         program: "/sbin/iptables".into(),
                     },
+                    family: Family::Four,
                 },
                 Act::Firewall {
                     backend: Backend::Nft,
+                    family: Family::Six,
                 },
                 Act::Dnsmasq,
             ],

@@ -26,6 +26,8 @@ enum Command {
     Start,
     /// Undo what start did; a bridge with containers on it stays
     Stop,
+    /// Undo what start did and set everything up anew; containers stay connected
+    Restart,
     /// Tell what is there; exit status 0: all of it, 3: not all of it
     Status {
         /// For programs
@@ -56,6 +58,14 @@ fn run(command: &Command) -> Result<u8, Error> {
                 &start(&config)?,
                 &format!("{} is up already", config.bridge),
             );
+            Ok(exit::OK)
+        }
+        Command::Restart => {
+            // What is wrong in the configuration is told while the network still stands.
+            let config = config()?;
+            let stopped = stop()?;
+            tell(&stopped, "nothing was up");
+            tell(&start(&config)?, "");
             Ok(exit::OK)
         }
         // Not the configuration but what was written down says what there is to undo.

@@ -2,8 +2,9 @@
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::firewall::{self, Family};
 use crate::journal::{Act, State};
-use crate::{bridge, dnsmasq, firewall, forwarding};
+use crate::{bridge, dnsmasq, forwarding, forwarding_six, neighbours};
 use berth_kernel::cred::effective_uid;
 use berth_netlink::Socket;
 use serde::Serialize;
@@ -66,22 +67,45 @@ pub fn status(config: &Config) -> Result<Status, Error> {
             None => config.bridge.to_string(),
         },
     });
-    let address = match &link {
-        Some(link) => bridge::has_address(&mut socket, link, config.address)?,
-        None => false,
-    };
-    pieces.push(Piece {
-        name: "address",
-        present: Some(address),
-        detail: config.address.to_string(),
-    });
-    if config.nat {
-        pieces.push(rules(config)?);
+    for (ip, prefix) in bridge::wanted_addresses(config) {
+        let present = match &link {
+            Some(link) => bridge::has_address(&mut socket, link, (ip, prefix))?,
+            None => false,
+        };
         pieces.push(Piece {
-            name: "forwarding",
-            present: Some(forwarding::is_on()?),
-            detail: "IPv4".to_owned(),
+            name: "address",
+            present: Some(present),
+            detail: format!("{ip}/{prefix}"),
         });
+    }
+    if config.isolate_users {
+        let mac = link.as_ref().and_then(|link| link.mac);
+        let is_root = effective_uid().is_root();
+        pieces.push(Piece {
+            name: "neighbours",
+            present: is_root.then(|| mac.is_some_and(|mac| neighbours::is_installed(config, mac))),
+            detail: match is_root {
+                true => "users kept apart".to_owned(),
+                false => "only root can see rules".to_owned(),
+            },
+        });
+    }
+    if config.nat {
+        let families = [
+            (Family::Four, "IPv4", forwarding::is_on()?),
+            (Family::Six, "IPv6", forwarding_six::is_on()?),
+        ];
+        let wanted = |family: &Family| *family == Family::Four || config.ipv6.is_some();
+        for (family, name, forwards) in families {
+            if wanted(&family) {
+                pieces.push(rules(config, family)?);
+                pieces.push(Piece {
+                    name: "forwarding",
+                    present: Some(forwards),
+                    detail: name.to_owned(),
+                });
+            }
+        }
     }
     if dnsmasq::is_wanted(config) {
         let first = dnsmasq::running()?.into_iter().next();
@@ -113,7 +137,7 @@ fn sum(pieces: &[Piece]) -> Whole {
     }
 }
 
-fn rules(config: &Config) -> Result<Piece, Error> {
+fn rules(config: &Config, of: Family) -> Result<Piece, Error> {
     let piece = |present, detail| Piece {
         name: "firewall",
         present,
@@ -124,9 +148,15 @@ fn rules(config: &Config) -> Result<Piece, Error> {
     }
     let acts = State::read()?.unwrap_or_default().acts;
     for act in acts {
-        if let Act::Firewall { backend } = act {
-            let present = firewall::is_installed(&backend, config)?;
-            return Ok(piece(Some(present), backend.to_string()));
+        if let Act::Firewall { backend, family } = act
+            && family == of
+        {
+            let present = firewall::is_installed(&backend, config, family)?;
+            let detail = match of {
+                Family::Four => backend.to_string(),
+                Family::Six => format!("{backend}, IPv6"),
+            };
+            return Ok(piece(Some(present), detail));
         }
     }
     Ok(piece(Some(false), String::new()))

@@ -28,9 +28,10 @@ pub fn write(key: &str, value: &str) -> Result<bool, Error> {
     }
 }
 
-/// The interfaces that have settings of IPv4, `all` and `default` among them.
-pub fn ipv4_interfaces() -> Result<Vec<String>, Error> {
-    let dir = path("net/ipv4/conf");
+/// The interfaces that have settings in `net/ipv4/conf` or `net/ipv6/conf`, `all` and `default` among
+/// them.
+pub fn interfaces(key: &str) -> Result<Vec<String>, Error> {
+    let dir = path(key);
     let wrong = || Error::file("list", dir.clone());
     let mut names = Vec::new();
     for entry in fs::read_dir(&dir).map_err(wrong())? {

@@ -2,12 +2,12 @@
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::firewall::{self, Backend};
+use crate::firewall::{self, Backend, Family};
 use crate::journal::{Act, Journal};
-use crate::{bridge, dnsmasq, forwarding, routes};
+use crate::{bridge, dnsmasq, forwarding, forwarding_six, neighbours, routes};
 use berth_common::path::NET_CONF;
 use berth_kernel::cred::effective_uid;
-use berth_netlink::Socket;
+use berth_netlink::{Link, Socket};
 use std::path::Path;
 
 /// What was done, for people.
@@ -63,7 +63,7 @@ fn set_up(
         true => Some(dnsmasq::Server::find()?),
         false => None,
     };
-    let backends = firewall::candidates(config);
+    let backends = firewall::candidates(config, Family::Four);
     if config.nat && backends.is_empty() {
         return Err(Error::Refused(format!(
             "neither nft nor iptables is installed: install nftables or iptables, or set nat to \
@@ -72,15 +72,21 @@ fn set_up(
     }
 
     let link = bridge::ensure(socket, config, journal, &mut done.changes)?;
-    bridge::ensure_address(socket, config, &link, journal, &mut done.changes)?;
+    bridge::ensure_addresses(socket, config, &link, journal, &mut done.changes)?;
     // The rules first: nothing is to be forwarded in the clear, not even for a moment.
-    ensure_firewall(config, &backends, journal, done)?;
+    ensure_firewall(config, &backends, Family::Four, journal, done)?;
+    if config.isolate_users {
+        ensure_neighbours(config, &link, journal, done)?;
+    }
     if config.nat && !forwarding::is_on()? {
         journal.record(Act::Forwarding {
             before: forwarding::remember()?,
         })?;
         forwarding::switch_on()?;
         done.changes.push("switched IPv4 forwarding on".to_owned());
+    }
+    if config.ipv6.is_some() {
+        ensure_six(config, journal, done)?;
     }
     if let Some(server) = server {
         journal.record(Act::Dnsmasq)?;
@@ -94,12 +100,13 @@ fn set_up(
 fn ensure_firewall(
     config: &Config,
     backends: &[Backend],
+    family: Family,
     journal: &mut Journal,
     done: &mut Done,
 ) -> Result<(), Error> {
-    for backend in recorded_backends(journal) {
+    for backend in recorded_backends(journal, family) {
         // A tool that has gone since is as good as rules that have.
-        if firewall::is_installed(&backend, config).is_ok_and(|installed| installed) {
+        if firewall::is_installed(&backend, config, family).is_ok_and(|installed| installed) {
             return Ok(());
         }
     }
@@ -107,18 +114,23 @@ fn ensure_firewall(
     for backend in backends {
         let act = Act::Firewall {
             backend: backend.clone(),
+            family,
         };
         journal.record(act.clone())?;
-        match firewall::install(backend, config) {
+        match firewall::install(backend, config, family) {
             Ok(()) => {
+                let of = match family {
+                    Family::Four => "",
+                    Family::Six => " for IPv6",
+                };
                 done.changes
-                    .push(format!("installed the rules with {backend}"));
+                    .push(format!("installed the rules{of} with {backend}"));
                 return Ok(());
             }
             Err(error) => {
                 errors.push(error);
                 // Some of the rules may stand; where none can, none can be removed either.
-                let _ = firewall::remove(backend);
+                let _ = firewall::remove(backend, family);
                 journal.forget(&act)?;
             }
         }
@@ -130,9 +142,60 @@ fn ensure_firewall(
     Ok(())
 }
 
-fn recorded_backends(journal: &Journal) -> Vec<Backend> {
+/// Users' containers are kept apart. Where that cannot be, they have a network all the same.
+fn ensure_neighbours(
+    config: &Config,
+    link: &Link,
+    journal: &mut Journal,
+    done: &mut Done,
+) -> Result<(), Error> {
+    let Some(mac) = link.mac else {
+        return Ok(());
+    };
+    if neighbours::is_installed(config, mac) {
+        return Ok(());
+    }
+    journal.record(Act::Neighbours)?;
+    match neighbours::install(config, mac) {
+        Ok(()) => done
+            .changes
+            .push("containers of different users are kept apart".to_owned()),
+        Err(why) => {
+            journal.forget(&Act::Neighbours)?;
+            done.warnings.push(format!(
+                "containers of different users reach each other: the firewall of bridges does not \
+                 take the rules ({why}); with isolate-users = false in {NET_CONF} that is agreed to"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Containers have a way out over IPv6. Where the firewall cannot give it to them they reach the host
+/// and each other: that is no reason to leave them without IPv4.
+fn ensure_six(config: &Config, journal: &mut Journal, done: &mut Done) -> Result<(), Error> {
+    let backends = firewall::candidates(config, Family::Six);
+    if let Err(error) = ensure_firewall(config, &backends, Family::Six, journal, done) {
+        done.warnings.push(format!(
+            "containers reach nothing outside over IPv6: {error} (ipv6 = \"off\" in {NET_CONF} leaves \
+             it out)"
+        ));
+        return Ok(());
+    }
+    if config.nat && !forwarding_six::is_on()? {
+        let before = forwarding_six::remember(config.bridge.as_str())?;
+        journal.record(Act::ForwardingSix {
+            before: before.clone(),
+        })?;
+        forwarding_six::switch_on(&before)?;
+        done.changes.push("switched IPv6 forwarding on".to_owned());
+    }
+    Ok(())
+}
+
+fn recorded_backends(journal: &Journal, of: Family) -> Vec<Backend> {
     let backend = |act: &Act| match act {
-        Act::Firewall { backend } => Some(backend.clone()),
+        Act::Firewall { backend, family } if *family == of => Some(backend.clone()),
         _ => None,
     };
     journal.state.acts.iter().filter_map(backend).collect()
@@ -195,13 +258,21 @@ fn undo_one(act: &Act, socket: &mut Socket) -> Result<Undone, Error> {
             }
             format!("took {address} from {bridge}")
         }
-        Act::Firewall { backend } => {
-            firewall::remove(backend)?;
+        Act::Firewall { backend, family } => {
+            firewall::remove(backend, *family)?;
             format!("removed the rules from {backend}")
+        }
+        Act::Neighbours => {
+            neighbours::remove()?;
+            "containers of different users are no longer kept apart".to_owned()
         }
         Act::Forwarding { before } => {
             forwarding::put_back(before)?;
             "put IPv4 forwarding back".to_owned()
+        }
+        Act::ForwardingSix { before } => {
+            forwarding_six::put_back(before)?;
+            "put IPv6 forwarding back".to_owned()
         }
         Act::Dnsmasq => {
             dnsmasq::stop()?;

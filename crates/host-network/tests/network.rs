@@ -1,5 +1,6 @@
 //! `berth-net` with the real kernel, dnsmasq, nft, iptables and DHCP clients.
 
+#[allow(dead_code, reason = "shared with other programs of tests")]
 mod isolated;
 
 use isolated::*;
@@ -97,6 +98,106 @@ fn the_whole_way_with_nftables() {
     });
 }
 
+#[test]
+fn a_container_lives_by_ipv6_alone() {
+    isolated("a_container_lives_by_ipv6_alone", || {
+        make_outside();
+        sh("ip addr add 2001:db8:1::1/64 dev up0 nodad
+            ip -n outside addr add 2001:db8:1::2/64 dev eth0 nodad");
+        let routers = || sh("cat /proc/sys/net/ipv6/conf/up0/accept_ra");
+        assert_eq!(routers(), "1\n");
+        config("ipv6 = \"fd12:3456:789a::1/64\"\n");
+        let before = snapshot();
+        ok("start");
+        assert_eq!(
+            routers(),
+            "2\n",
+            "the host still takes its own way out from a router"
+        );
+        attach("web", "berthbr0");
+        attach("db", "berthbr0");
+        // One that has both is found by name at both.
+        let lease = dhcp("db");
+        let inside = |script: &str| sh(&format!("ip netns exec web sh -c \"{script}\""));
+        inside(
+            "timeout 30 sh -c 'until ip -6 route show default | grep -q via &&
+               ! ip -6 addr show tentative | grep -q inet6; do sleep 0.1; done'",
+        );
+        let shown = inside("ip -o addr show dev eth0 scope global");
+        assert!(
+            shown.contains("inet6 fd12:3456:789a:0:") && !shown.contains("inet "),
+            "{shown}"
+        );
+        assert!(succeeds(
+            "ip netns exec web busybox ping6 -c 2 -W 2 fd12:3456:789a::1"
+        ));
+        assert!(
+            succeeds("ip netns exec web busybox ping6 -c 2 -W 2 2001:db8:1::2"),
+            "the outside, which knows no way back"
+        );
+        let four = value(&lease, "ip");
+        let six = sh("ip -n db -o -6 addr show dev eth0 scope global | awk '{ print $4 }'");
+        let six = six.trim().trim_end_matches("/64");
+        let found = sh(&format!(
+            "timeout 30 sh -c 'until ip netns exec web busybox nslookup db fd12:3456:789a::1 |
+               grep -q {six}; do sleep 0.5; done'; ip netns exec web busybox nslookup db fd12:3456:789a::1"
+        ));
+        assert!(found.contains(four), "{found}");
+
+        sh("nft flush table ip6 berth-net; echo 0 > /proc/sys/net/ipv6/conf/all/forwarding");
+        let status = berth_net(&["status"]);
+        assert_eq!(status.code, Some(3), "{status:?}");
+        assert!(
+            status.stdout.contains("forwarding  missing  IPv6"),
+            "{status:?}"
+        );
+        ok("start");
+        assert!(succeeds(
+            "ip netns exec web busybox ping6 -c 2 -W 2 2001:db8:1::2"
+        ));
+        detach("web");
+        detach("db");
+        ok("stop");
+        assert_same(&before);
+
+        // Not where the administrator has none.
+        sh("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
+        let started = ok("start");
+        assert!(!started.stdout.contains("IPv6"), "{started:?}");
+        assert_eq!(
+            sh("cat /proc/sys/net/ipv6/conf/berthbr0/disable_ipv6"),
+            "1\n"
+        );
+        assert_eq!(berth_net(&["status"]).code, Some(0));
+    });
+}
+
+#[test]
+fn without_a_firewall_for_ipv6_there_is_ipv4() {
+    isolated("without_a_firewall_for_ipv6_there_is_ipv4", || {
+        make_outside();
+        sh(
+            "printf '#!/bin/sh\\necho no such table >&2; exit 1\\n' > /run/no && chmod +x /run/no
+            ln -sf /usr/sbin/xtables-legacy-multi /etc/alternatives/iptables
+            mount -t tmpfs none /mnt && mkdir /mnt/up /mnt/work
+            mount -t overlay -o lowerdir=/usr/sbin,upperdir=/mnt/up,workdir=/mnt/work none /usr/sbin
+            for tool in nft ip6tables ip6tables-legacy ip6tables-nft; do
+              rm -f /usr/sbin/$tool; cp /run/no /usr/sbin/$tool; done",
+        );
+        config("firewall = \"iptables\"\n");
+        let started = ok("start");
+        assert!(
+            started.stderr.contains("nothing outside over IPv6")
+                && started.stderr.contains("ipv6 = \"off\""),
+            "{started:?}"
+        );
+        assert_eq!(sh("cat /proc/sys/net/ipv6/conf/all/forwarding"), "0\n");
+        attach("web", "berthbr0");
+        dhcp("web");
+        assert!(pings("web", "198.51.100.2"));
+    });
+}
+
 /// Everybody can open the directory, and thus lock it.
 #[test]
 fn a_lock_on_the_directory_keeps_nobody_waiting() {
@@ -155,6 +256,48 @@ fn what_is_missing_is_mended() {
         ok("stop");
         assert_same(&before);
     });
+}
+
+/// As a firewall does that is loaded anew.
+#[test]
+fn a_restart_mends_what_others_took_away_under_running_containers() {
+    isolated(
+        "a_restart_mends_what_others_took_away_under_running_containers",
+        || {
+            make_outside();
+            let before = snapshot();
+            ok("start");
+            attach("web", "berthbr0");
+            let lease = dhcp("web");
+            assert!(pings("web", "198.51.100.2"));
+            sh("nft flush ruleset");
+            assert!(!pings("web", "198.51.100.2"));
+            let status = berth_net(&["status"]);
+            assert_eq!(status.code, Some(3));
+            for piece in ["firewall", "neighbours"] {
+                let missing = |line: &str| line.contains(piece) && line.contains("missing");
+                assert!(status.stdout.lines().any(missing), "{status:?}");
+            }
+            let restarted = ok("restart");
+            assert!(
+                restarted.stdout.contains("installed the rules"),
+                "{restarted:?}"
+            );
+            assert_eq!(berth_net(&["status"]).code, Some(0));
+            assert!(pings("web", "198.51.100.2") && pings("web", "10.209.0.1"));
+            // Its address is still its own.
+            assert_eq!(value(&dhcp("web"), "ip"), value(&lease, "ip"));
+
+            // A configuration that is wrong takes nothing down.
+            config("nat = \"perhaps\"\n");
+            assert_eq!(berth_net(&["restart"]).code, Some(1));
+            assert!(pings("web", "198.51.100.2"));
+            config("");
+            detach("web");
+            ok("stop");
+            assert_same(&before);
+        },
+    );
 }
 
 #[test]
@@ -541,7 +684,8 @@ fn containers_cannot_misguide_the_host() {
         ok("start");
         let mac = fs::read_to_string("/sys/class/net/berthbr0/address").ok();
         for (key, wanted) in [
-            ("ipv6/conf/berthbr0/disable_ipv6", "1\n"),
+            ("ipv6/conf/berthbr0/accept_ra", "0\n"),
+            ("ipv6/conf/berthbr0/accept_redirects", "0\n"),
             ("ipv4/conf/berthbr0/accept_redirects", "0\n"),
             ("ipv4/conf/berthbr0/rp_filter", "1\n"),
         ] {
@@ -568,7 +712,7 @@ fn wrong_use_is_told() {
     isolated("wrong_use_is_told", || {
         let before = snapshot();
         assert_eq!(berth_net(&[]).code, Some(2));
-        assert_eq!(berth_net(&["restart"]).code, Some(2));
+        assert_eq!(berth_net(&["reload"]).code, Some(2));
         assert_eq!(berth_net(&["start", "--json"]).code, Some(2));
         config("nat = true\nbrige = \"x\"\n");
         let wrong = berth_net(&["start"]);

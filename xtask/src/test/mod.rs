@@ -36,6 +36,7 @@ const TEST_PACKAGES: &[&str] = &[
     "busybox-static",
     "pamtester",
     "procps",
+    "socat",
     "strace",
     // Root file systems in images.
     "e2fsprogs",

@@ -129,6 +129,12 @@ pub fn attach(name: &str, bridge: &str) {
     ));
 }
 
+/// The same for a user's container: its port has the label that the set-uid helper gives it.
+pub fn attach_of(user: u32, name: &str, bridge: &str) {
+    attach(name, bridge);
+    sh(&format!("ip link set veth_{name} group {user}"));
+}
+
 /// Asks for an address with busybox's DHCP client; what it was given, one `name=value` a line.
 pub fn dhcp(name: &str) -> String {
     let script = format!("/run/udhcpc-{name}.sh");
