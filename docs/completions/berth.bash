@@ -85,6 +85,9 @@ _berth() {
             berth,ls)
                 cmd="berth__subcmd__ls"
                 ;;
+            berth,net)
+                cmd="berth__subcmd__net"
+                ;;
             berth,nic)
                 cmd="berth__subcmd__nic"
                 ;;
@@ -265,6 +268,9 @@ _berth() {
             berth__subcmd__help,ls)
                 cmd="berth__subcmd__help__subcmd__ls"
                 ;;
+            berth__subcmd__help,net)
+                cmd="berth__subcmd__help__subcmd__net"
+                ;;
             berth__subcmd__help,nic)
                 cmd="berth__subcmd__help__subcmd__nic"
                 ;;
@@ -328,6 +334,15 @@ _berth() {
             berth__subcmd__help__subcmd__device,remove)
                 cmd="berth__subcmd__help__subcmd__device__subcmd__remove"
                 ;;
+            berth__subcmd__help__subcmd__net,leases)
+                cmd="berth__subcmd__help__subcmd__net__subcmd__leases"
+                ;;
+            berth__subcmd__help__subcmd__net,list)
+                cmd="berth__subcmd__help__subcmd__net__subcmd__list"
+                ;;
+            berth__subcmd__help__subcmd__net,status)
+                cmd="berth__subcmd__help__subcmd__net__subcmd__status"
+                ;;
             berth__subcmd__help__subcmd__nic,check)
                 cmd="berth__subcmd__help__subcmd__nic__subcmd__check"
                 ;;
@@ -354,6 +369,33 @@ _berth() {
                 ;;
             berth__subcmd__help__subcmd__snapshot,restore)
                 cmd="berth__subcmd__help__subcmd__snapshot__subcmd__restore"
+                ;;
+            berth__subcmd__net,help)
+                cmd="berth__subcmd__net__subcmd__help"
+                ;;
+            berth__subcmd__net,leases)
+                cmd="berth__subcmd__net__subcmd__leases"
+                ;;
+            berth__subcmd__net,list)
+                cmd="berth__subcmd__net__subcmd__list"
+                ;;
+            berth__subcmd__net,ls)
+                cmd="berth__subcmd__net__subcmd__list"
+                ;;
+            berth__subcmd__net,status)
+                cmd="berth__subcmd__net__subcmd__status"
+                ;;
+            berth__subcmd__net__subcmd__help,help)
+                cmd="berth__subcmd__net__subcmd__help__subcmd__help"
+                ;;
+            berth__subcmd__net__subcmd__help,leases)
+                cmd="berth__subcmd__net__subcmd__help__subcmd__leases"
+                ;;
+            berth__subcmd__net__subcmd__help,list)
+                cmd="berth__subcmd__net__subcmd__help__subcmd__list"
+                ;;
+            berth__subcmd__net__subcmd__help,status)
+                cmd="berth__subcmd__net__subcmd__help__subcmd__status"
                 ;;
             berth__subcmd__nic,check)
                 cmd="berth__subcmd__nic__subcmd__check"
@@ -434,7 +476,7 @@ _berth() {
 
     case "${cmd}" in
         berth)
-            opts="-P -h -V --lxcpath --user --help --version create start stop restart freeze unfreeze wait events logs device publish unpublish attach exec console ls list info top copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
+            opts="-P -h -V --lxcpath --user --help --version create start stop restart freeze unfreeze wait events logs device publish unpublish attach exec console ls list info top copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic net cgroup doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1428,7 +1470,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__help)
-            opts="create start stop restart freeze unfreeze wait events logs device publish unpublish attach exec console ls info top copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic cgroup doctor help"
+            opts="create start stop restart freeze unfreeze wait events logs device publish unpublish attach exec console ls info top copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic net cgroup doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1875,6 +1917,62 @@ _berth() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        berth__subcmd__help__subcmd__net)
+            opts="status list leases"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__net__subcmd__leases)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__net__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__net__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         berth__subcmd__help__subcmd__nic)
             opts="list verify gc check view"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -2224,6 +2322,164 @@ _berth() {
         berth__subcmd__ls)
             opts="-1 -d -f -P -h --json --running --stopped --frozen --names --all-users --disk --fancy --lxcpath --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__net)
+            opts="-P -h --lxcpath --help status list ls leases help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__net__subcmd__help)
+            opts="status list leases help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__net__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__net__subcmd__help__subcmd__leases)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__net__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__net__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__net__subcmd__leases)
+            opts="-P -h --json --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__net__subcmd__list)
+            opts="-P -h --json --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__net__subcmd__status)
+            opts="-P -h --json --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -92,6 +92,7 @@ fn run(cli: Cli) -> Result<u8> {
         )?),
         Verb::Config(verb) => config::run(&place()?, verb),
         Verb::Nic(verb) => host::nic_verb(verb),
+        Verb::Net(verb) => host::net_verb(verb),
         Verb::Cgroup(verb) => host::cgroup_verb(verb),
         Verb::Doctor(options) => host::doctor_verb(options),
     }

@@ -40,7 +40,7 @@ pub fn ensure(
         journal.record(act.clone())?;
         let bridge = Bridge {
             name,
-            mac: Some(mac_of(name)),
+            mac: Some(config.mac.unwrap_or_else(|| mac_of(name))),
             // Only a change of the MTU makes it stay whatever ports come and go (the kernel's
             // BROPT_MTU_SET_BY_USER), so it is created with another one.
             mtu: Some(config.mtu - 1),

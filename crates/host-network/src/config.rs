@@ -1,16 +1,19 @@
 //! `/etc/berth/net.toml`.
 
 use crate::Error;
+use crate::lxc_net::LxcNet;
 use crate::six::SixAddress;
 use crate::subnet::HostAddress;
 use crate::sysctl;
 use berth_common::position::{key_at, line_of, one_line};
 use berth_common::{InterfaceName, path};
+use berth_netlink::Mac;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 /// The bridge's address unless the configuration says otherwise: a corner of 10/8 that routers
@@ -40,8 +43,18 @@ pub struct Config {
     pub ipv6: Option<SixAddress>,
     /// Its MTU in bytes, 576 to 65535.
     pub mtu: u32,
+    /// Its hardware address, if it is not to be the host's own choice.
+    pub mac: Option<Mac>,
     /// First and last address that containers are given; none if there is no DHCP.
     pub dhcp: Option<(Ipv4Addr, Ipv4Addr)>,
+    /// How many addresses are given away at once; none: all of the range.
+    pub dhcp_max: Option<u32>,
+    /// Whether an address is looked for on the bridge before it is given away.
+    pub dhcp_ping: bool,
+    /// Which container always gets which address: host names as containers tell them.
+    pub reservations: BTreeMap<String, Ipv4Addr>,
+    /// A file with more settings for dnsmasq.
+    pub dnsmasq_conf: Option<PathBuf>,
     /// Whether names are served on the bridge.
     pub dns: bool,
     /// The domain of the containers' names.
@@ -64,6 +77,11 @@ struct File {
     #[serde(default = "yes")]
     dhcp: bool,
     dhcp_range: Option<Spanned<String>>,
+    dhcp_max: Option<Spanned<i64>>,
+    dhcp_ping: Option<bool>,
+    #[serde(default)]
+    reservations: BTreeMap<Spanned<String>, Spanned<String>>,
+    dnsmasq_conf: Option<Spanned<String>>,
     #[serde(default = "yes")]
     dns: bool,
     domain: Option<Spanned<String>>,
@@ -86,7 +104,7 @@ impl Config {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             Err(source) => return Err(Error::file("read", path)(source)),
         };
-        let config = Self::parse(&text, path)?;
+        let config = Self::with(&text, path, &LxcNet::read()?)?;
         Ok(Self {
             ipv6: config.ipv6.filter(|_| host_has_ipv6()),
             ..config
@@ -95,6 +113,11 @@ impl Config {
 
     /// Parses the text of a file; `path` is for messages.
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+        Self::with(text, path, &LxcNet::default())
+    }
+
+    /// The same, with what counts where the text says nothing.
+    fn with(text: &str, path: &Path, lxc: &LxcNet) -> Result<Self, Error> {
         let wrong = |at: Option<usize>, why: String| Error::Config {
             path: path.to_owned(),
             line: at.map(|at| line_of(text, at)),
@@ -117,18 +140,24 @@ impl Config {
                 .get_ref()
                 .parse::<InterfaceName>()
                 .map_err(|error| wrong(Some(name.span().start), error.to_string()))?,
-            None => path::DEFAULT_BRIDGE
-                .parse()
-                .map_err(|error| wrong(None, format!("{error}")))?,
+            None => match &lxc.bridge {
+                Some(bridge) => bridge.clone(),
+                None => path::DEFAULT_BRIDGE
+                    .parse()
+                    .map_err(|error| wrong(None, format!("{error}")))?,
+            },
         };
         let address: HostAddress = match &file.address {
             Some(text) => text.get_ref().parse().map_err(|why| because(text, why))?,
-            None => DEFAULT_ADDRESS
-                .parse()
-                .map_err(|why: &str| wrong(None, why.to_owned()))?,
+            None => match lxc.address {
+                Some(address) => address,
+                None => DEFAULT_ADDRESS
+                    .parse()
+                    .map_err(|why: &str| wrong(None, why.to_owned()))?,
+            },
         };
         let ipv6 = match &file.ipv6 {
-            None => Some(own_network(&bridge)),
+            None => lxc.ipv6.unwrap_or_else(|| Some(own_network(&bridge))),
             Some(text) => match text.get_ref().as_str() {
                 "auto" => Some(own_network(&bridge)),
                 "off" => None,
@@ -158,6 +187,16 @@ impl Config {
             (Some(text), false) => {
                 return Err(because(text, "there is no range where dhcp is false"));
             }
+            // A range of LXC's is one of LXC's address.
+            (None, true) if file.address.is_none() && lxc.dhcp_range.is_some() => {
+                let text = lxc.dhcp_range.as_deref().unwrap_or_default();
+                let found = range(text, address).map_err(|why| Error::Config {
+                    path: LxcNet::file().to_owned(),
+                    line: None,
+                    why: format!("LXC_DHCP_RANGE “{}”: {why}", text.replacen('-', ",", 1)),
+                })?;
+                Some(found)
+            }
             (None, true) => Some(default_range(address)),
             (None, false) => None,
         };
@@ -165,10 +204,66 @@ impl Config {
             Some(text) if text.get_ref().is_empty() => None,
             Some(text) if is_domain(text.get_ref()) => Some(text.get_ref().clone()),
             Some(text) => return Err(because(text, "expected a domain name, like berth.internal")),
-            None => None,
+            None => match &lxc.domain {
+                Some(domain) if is_domain(domain) => Some(domain.clone()),
+                Some(domain) => {
+                    return Err(Error::Config {
+                        path: LxcNet::file().to_owned(),
+                        line: None,
+                        why: format!("LXC_DOMAIN “{domain}”: expected a domain name"),
+                    });
+                }
+                None => None,
+            },
         };
+        let dhcp_max = match &file.dhcp_max {
+            Some(max) => Some(
+                u32::try_from(*max.get_ref())
+                    .ok()
+                    .filter(|max| *max > 0)
+                    .ok_or_else(|| {
+                        let at = Some(max.span().start);
+                        wrong(at, "dhcp-max must be 1 or more".to_owned())
+                    })?,
+            ),
+            None => lxc.dhcp_max,
+        };
+        let dnsmasq_conf = match &file.dnsmasq_conf {
+            Some(text) if text.get_ref().starts_with('/') => Some(text.get_ref().into()),
+            Some(text) => return Err(because(text, "expected an absolute path")),
+            None => lxc.dnsmasq_conf.clone(),
+        };
+        let mut reservations = BTreeMap::<String, Ipv4Addr>::new();
+        for (name, ip) in &file.reservations {
+            if !is_domain(name.get_ref()) || name.get_ref().contains('.') {
+                return Err(because(name, "expected a container's name"));
+            }
+            let found: Ipv4Addr = ip
+                .get_ref()
+                .parse()
+                .map_err(|_| because(ip, "expected an IPv4 address"))?;
+            if dhcp.is_none() {
+                return Err(because(
+                    ip,
+                    "there is nothing to reserve where dhcp is false",
+                ));
+            }
+            if !address.subnet.has_host(found) || found == address.ip {
+                return Err(because(
+                    ip,
+                    "not an address of a container in the bridge's network",
+                ));
+            }
+            if let Some((other, _)) = reservations.iter().find(|(_, other)| **other == found) {
+                return Err(because(
+                    ip,
+                    &format!("that is reserved for {other} already"),
+                ));
+            }
+            reservations.insert(name.get_ref().clone(), found);
+        }
         let firewall = match &file.firewall {
-            None => FirewallChoice::Auto,
+            None => lxc.firewall.unwrap_or(FirewallChoice::Auto),
             Some(text) => match text.get_ref().as_str() {
                 "auto" => FirewallChoice::Auto,
                 "nft" => FirewallChoice::Nft,
@@ -181,7 +276,12 @@ impl Config {
             address,
             ipv6,
             mtu,
+            mac: lxc.mac.filter(|_| file.bridge.is_none()),
             dhcp,
+            dhcp_max,
+            dhcp_ping: file.dhcp_ping.or(lxc.ping).unwrap_or(false),
+            reservations,
+            dnsmasq_conf,
             dns: file.dns,
             domain,
             nat: file.nat,
@@ -277,16 +377,24 @@ mod tests {
         assert_eq!(parse(shipped).unwrap(), parse("").unwrap());
         let uncommented: String = shipped
             .lines()
+            .take_while(|line| !line.contains("[reservations]"))
             .filter_map(|line| line.strip_prefix("#"))
             .filter(|line| line.contains(" = "))
             .map(|line| format!("{line}\n"))
             .collect();
         assert_eq!(
             uncommented.lines().count(),
-            11,
+            14,
             "every key is shown:\n{uncommented}"
         );
-        assert_eq!(parse(&uncommented).unwrap(), parse("").unwrap());
+        let said = Config {
+            dhcp_max: Some(253),
+            dnsmasq_conf: Some("/dev/null".into()),
+            ..parse("").unwrap()
+        };
+        assert_eq!(parse(&uncommented).unwrap(), said);
+        let all = shipped.replace("#[", "[").replace("#web", "web");
+        assert_eq!(parse(&all).unwrap().reservations.len(), 1);
     }
 
     #[test]
@@ -308,6 +416,28 @@ mod tests {
             (high.0.to_string(), high.1.to_string()),
             ("10.9.9.1".into(), "10.9.9.253".into())
         );
+    }
+
+    #[test]
+    fn what_lxc_was_told_counts_where_nothing_is_said() {
+        let lxc = LxcNet {
+            bridge: Some("lxcbr0".parse().unwrap()),
+            address: Some("10.0.3.1/24".parse().unwrap()),
+            dhcp_range: Some("10.0.3.5-10.0.3.9".to_owned()),
+            ping: Some(true),
+            ipv6: Some(None),
+            ..LxcNet::default()
+        };
+        let with = |text: &str| Config::with(text, Path::new("net.toml"), &lxc).unwrap();
+        let config = with("");
+        assert_eq!(config.bridge.as_str(), "lxcbr0");
+        assert_eq!(config.address.to_string(), "10.0.3.1/24");
+        assert_eq!(config.dhcp.unwrap().1.to_string(), "10.0.3.9");
+        assert!(config.dhcp_ping && config.ipv6.is_none());
+        let config = with("bridge = \"br1\"\naddress = \"10.9.0.1/24\"\nipv6 = \"auto\"\n");
+        assert_eq!(config.bridge.as_str(), "br1");
+        assert_eq!(config.dhcp.unwrap().1.to_string(), "10.9.0.254");
+        assert!(config.ipv6.is_some());
     }
 
     #[test]
@@ -344,6 +474,30 @@ mod tests {
             ("domain = \"-x\"\n", 1, "domain"),
             ("domain = \"a,b\"\n", 1, "domain"),
             ("firewall = \"pf\"\n", 1, "nft"),
+            ("ipv6 = \"fd00::/64\"\n", 1, "auto, or off"),
+            ("dhcp-max = 0\n", 1, "dhcp-max"),
+            ("dnsmasq-conf = \"x\"\n", 1, "absolute"),
+            (
+                "[reservations]\nweb = \"10.0.0.1\"\n",
+                2,
+                "bridge's network",
+            ),
+            (
+                "[reservations]\nweb = \"10.209.0.1\"\n",
+                2,
+                "bridge's network",
+            ),
+            ("[reservations]\nweb = \"x\"\n", 2, "IPv4"),
+            (
+                "[reservations]\n\"a.b\" = \"10.209.0.3\"\n",
+                2,
+                "container's name",
+            ),
+            (
+                "[reservations]\na = \"10.209.0.3\"\nb = \"10.209.0.3\"\n",
+                3,
+                "reserved for a",
+            ),
             ("nat = true\nnat = true\n", 2, "nat"),
             ("nat\n", 1, ""),
             ("[section]\n", 1, "section"),

@@ -31,6 +31,11 @@ fn pid_file() -> PathBuf {
     Path::new(NET_RUN_DIR).join("dnsmasq.pid")
 }
 
+/// Where it writes down who was given what.
+pub fn lease_file(config: &Config) -> PathBuf {
+    Path::new(STATE_DIRS[1]).join(format!("{}.leases", config.bridge))
+}
+
 /// The argument by which our dnsmasq is told from any other.
 fn mark() -> String {
     format!("--pid-file={}", pid_file().display())
@@ -140,8 +145,10 @@ fn port_is_free(ip: Ipv4Addr) -> bool {
 
 /// dnsmasq(8). No file of the host's own dnsmasq is read; it binds to the bridge alone.
 fn arguments(config: &Config, names: &Names, server: &Server) -> Vec<String> {
+    let more = config.dnsmasq_conf.as_deref();
+    let more = more.unwrap_or(Path::new("/dev/null"));
     let mut all = vec![
-        "--conf-file=/dev/null".to_owned(),
+        format!("--conf-file={}", more.display()),
         mark(),
         format!("--user={}", server.user.name),
         "--bind-interfaces".to_owned(),
@@ -163,20 +170,23 @@ fn arguments(config: &Config, names: &Names, server: &Server) -> Vec<String> {
     }
     if let Some((first, last)) = config.dhcp {
         let count = u64::from(last.to_bits()) - u64::from(first.to_bits()) + 1;
+        let count = config.dhcp_max.map_or(count, u64::from);
         all.extend([
             format!("--dhcp-range={first},{last},{LEASE_TIME}"),
             format!("--dhcp-lease-max={count}"),
             "--dhcp-authoritative".to_owned(),
-            "--no-ping".to_owned(),
             "--dhcp-no-override".to_owned(),
-            format!(
-                "--dhcp-leasefile={}/{}.leases",
-                STATE_DIRS[1], config.bridge
-            ),
+            format!("--dhcp-leasefile={}", lease_file(config).display()),
             // A container of that name would be asked by browsers for proxies (VU#598349).
             "--dhcp-name-match=set:wpad-ignore,wpad".to_owned(),
             "--dhcp-ignore-names=tag:wpad-ignore".to_owned(),
         ]);
+        if !config.dhcp_ping {
+            all.push("--no-ping".to_owned());
+        }
+        for (name, ip) in &config.reservations {
+            all.push(format!("--dhcp-host={name},{ip}"));
+        }
         if let Some(six) = config.ipv6 {
             // Containers make their own addresses in the network that is advertised; those that also
             // have one of IPv4 are found by name at both.

@@ -14,6 +14,8 @@ mod firewall;
 mod forwarding;
 mod forwarding_six;
 mod journal;
+mod leases;
+mod lxc_net;
 mod neighbours;
 mod program;
 mod resolver;
@@ -26,6 +28,7 @@ mod updown;
 
 pub use config::{Config, FirewallChoice};
 pub use error::Error;
+pub use leases::{Lease, leases};
 pub use six::{SixAddress, SixSubnet};
 pub use status::{Piece, Status, Whole, status};
 pub use subnet::{HostAddress, Subnet};

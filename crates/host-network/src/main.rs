@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 use berth_common::{exit, path};
-use berth_host_network::{Config, Done, Error, Status, Whole, start, status, stop};
+use berth_host_network::{Config, Done, Error, Lease, Status, Whole, leases, start, status, stop};
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,6 +29,19 @@ enum Command {
     Stop,
     /// Undo what start did and set everything up anew; containers stay connected
     Restart,
+    /// List the addresses that containers have been given
+    Leases {
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// List bridges
+    #[command(visible_alias = "ls")]
+    List {
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Tell what is there; exit status 0: all of it, 3: not all of it
     Status {
         /// For programs
@@ -73,6 +87,22 @@ fn run(command: &Command) -> Result<u8, Error> {
             tell(&stop()?, "nothing is up");
             Ok(exit::OK)
         }
+        Command::Leases { json } => {
+            let leases = leases(&config()?)?;
+            print(&match json {
+                true => as_json(&leases)?,
+                false => leases_as_text(&leases),
+            });
+            Ok(exit::OK)
+        }
+        Command::List { json } => {
+            let bridges = [Bridge::of(&config()?)?];
+            print(&match json {
+                true => as_json(&bridges)?,
+                false => bridges_as_text(&bridges),
+            });
+            Ok(exit::OK)
+        }
         Command::Status { json } => {
             let status = status(&config()?)?;
             print(&if *json {
@@ -101,18 +131,98 @@ fn tell(done: &Done, nothing: &str) {
     }
 }
 
-fn as_json(status: &Status) -> Result<String, Error> {
-    serde_json::to_string(status)
+fn as_json(value: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(value)
         .map(|text| text + "\n")
         .map_err(|error| Error::Refused(format!("cannot write JSON: {error}")))
 }
 
-fn as_text(status: &Status) -> String {
-    let word = match status.state {
+/// A bridge in a line.
+#[derive(Serialize)]
+struct Bridge {
+    bridge: String,
+    state: Whole,
+    address: String,
+    ipv6: Option<String>,
+    ports: usize,
+    nat: bool,
+    isolate_users: bool,
+}
+
+impl Bridge {
+    fn of(config: &Config) -> Result<Self, Error> {
+        let status = status(config)?;
+        Ok(Self {
+            bridge: status.bridge,
+            state: status.state,
+            address: config.address.to_string(),
+            ipv6: config.ipv6.map(|six| six.to_string()),
+            ports: status.ports.len(),
+            nat: config.nat,
+            isolate_users: config.isolate_users,
+        })
+    }
+}
+
+fn bridges_as_text(bridges: &[Bridge]) -> String {
+    let head = ["BRIDGE", "STATE", "ADDRESS", "IPV6", "PORTS"].map(str::to_owned);
+    let rows = bridges.iter().map(|one| {
+        [
+            one.bridge.clone(),
+            word(one.state).to_owned(),
+            one.address.clone(),
+            one.ipv6.clone().unwrap_or_else(|| "-".to_owned()),
+            one.ports.to_string(),
+        ]
+    });
+    table(&[head].into_iter().chain(rows).collect::<Vec<_>>())
+}
+
+fn leases_as_text(leases: &[Lease]) -> String {
+    let head = ["NAME", "ADDRESS", "MAC", "LEFT", "BRIDGE"].map(str::to_owned);
+    let rows = leases.iter().map(|one| {
+        let left = match one.left() {
+            Some(left) => format!("{} min", left.as_secs().div_ceil(60)),
+            None => "-".to_owned(),
+        };
+        let name = match one.name.as_str() {
+            "" => "-",
+            name => name,
+        };
+        [
+            name.to_owned(),
+            one.address.to_string(),
+            one.mac.clone(),
+            left,
+            one.bridge.clone(),
+        ]
+    });
+    table(&[head].into_iter().chain(rows).collect::<Vec<_>>())
+}
+
+/// Each column as wide as its widest cell.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max();
+    let line = |row: &[String; N]| {
+        let cells = row.iter().enumerate();
+        let line: String = cells
+            .map(|(column, cell)| format!("{cell:<0$}  ", width(column).unwrap_or_default()))
+            .collect();
+        line.trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+fn word(state: Whole) -> &'static str {
+    match state {
         Whole::Up => "up",
         Whole::Partial => "partly up",
         Whole::Down => "down",
-    };
+    }
+}
+
+fn as_text(status: &Status) -> String {
+    let word = word(status.state);
     let mut text = format!("{}: {word}\n", status.bridge);
     for piece in &status.pieces {
         let present = match piece.present {

@@ -258,6 +258,113 @@ fn what_is_missing_is_mended() {
     });
 }
 
+/// As on a host that comes from there.
+#[test]
+fn what_lxc_net_was_told_is_honoured() {
+    isolated("what_lxc_net_was_told_is_honoured", || {
+        let before = snapshot();
+        fs::create_dir_all("/etc/default").unwrap();
+        let told = |text: &str| fs::write("/etc/default/lxc-net", text).unwrap();
+        told(
+            "USE_LXC_BRIDGE=\"true\"\nLXC_BRIDGE=\"lxcbr0\"\nLXC_BRIDGE_MAC=\"00:16:3e:00:00:00\"\n\
+             LXC_ADDR=\"10.0.3.1\"\nLXC_NETMASK=\"255.255.255.0\"\nLXC_NETWORK=\"10.0.3.0/24\"\n\
+             LXC_DHCP_RANGE=\"10.0.3.50,10.0.3.60\"\nLXC_DHCP_MAX=\"11\"\nLXC_DOMAIN=\"lxc\"\n\
+             LXC_DHCP_CONFILE=/etc/lxc-dnsmasq.conf\nLXC_IPV6_ENABLE=\"false\"\n",
+        );
+        fs::write("/etc/lxc-dnsmasq.conf", "dhcp-host=db,10.0.3.99\n").unwrap();
+        ok("start");
+        let link = sh("ip -o link show lxcbr0");
+        assert!(link.contains("00:16:3e:00:00:00"), "{link}");
+        assert!(!succeeds("ip link show berthbr0"));
+        attach("web", "lxcbr0");
+        attach("db", "lxcbr0");
+        let lease = dhcp("web");
+        assert!(
+            ["10.0.3.5", "10.0.3.60"]
+                .iter()
+                .any(|start| value(&lease, "ip").starts_with(start)),
+            "{lease}"
+        );
+        assert_eq!(value(&lease, "domain"), "lxc");
+        assert_eq!(value(&dhcp("db"), "ip"), "10.0.3.99");
+        assert_eq!(sh("ip -o -6 addr show dev lxcbr0"), "");
+        detach("web");
+        detach("db");
+        ok("stop");
+        assert_same(&before);
+
+        // What Berth itself is told goes before.
+        config("bridge = \"br7\"\naddress = \"10.77.0.1/24\"\n");
+        ok("start");
+        attach("web", "br7");
+        assert!(value(&dhcp("web"), "ip").starts_with("10.77.0."));
+        detach("web");
+        ok("stop");
+        config("");
+
+        told("LXC_ADDR=\"10.0.3.0\"\n");
+        let wrong = berth_net(&["start"]);
+        assert_eq!(wrong.code, Some(1));
+        assert!(
+            wrong.stderr.contains("/etc/default/lxc-net:1: LXC_ADDR"),
+            "{wrong:?}"
+        );
+
+        // LXC's own bridge stands already.
+        fs::create_dir_all("/run/lxc").unwrap();
+        fs::write("/run/lxc/network_up", "").unwrap();
+        ok("start");
+        assert!(succeeds("ip link show berthbr0"));
+        ok("stop");
+        fs::remove_file("/run/lxc/network_up").unwrap();
+        fs::remove_file("/etc/default/lxc-net").unwrap();
+        assert_same(&before);
+    });
+}
+
+#[test]
+fn reserved_addresses_are_given_to_whom_they_are_reserved() {
+    isolated(
+        "reserved_addresses_are_given_to_whom_they_are_reserved",
+        || {
+            config("[reservations]\nweb = \"10.209.0.80\"\n");
+            ok("start");
+            for name in ["db", "web"] {
+                attach(name, "berthbr0");
+            }
+            assert_ne!(value(&dhcp("db"), "ip"), "10.209.0.80");
+            assert_eq!(value(&dhcp("web"), "ip"), "10.209.0.80");
+            let found = sh("ip netns exec db busybox nslookup web 10.209.0.1");
+            assert!(found.contains("10.209.0.80"), "{found}");
+            let leases = berth_net(&["leases"]).stdout;
+            assert!(
+                leases.starts_with("NAME") && leases.contains("web   10.209.0.80"),
+                "{leases}"
+            );
+            let leases = berth_net(&["leases", "--json"]).stdout;
+            assert!(
+                leases.contains("\"name\":\"web\",\"address\":\"10.209.0.80\""),
+                "{leases}"
+            );
+            let list = berth_net(&["list"]).stdout;
+            assert!(
+                list.lines()
+                    .nth(1)
+                    .unwrap()
+                    .starts_with("berthbr0  up     10.209.0.1/24"),
+                "{list}"
+            );
+            assert!(berth_net(&["ls", "--json"]).stdout.contains("\"ports\":2"));
+            // Leases outlive a restart.
+            let before = dhcp("db");
+            ok("restart");
+            assert_eq!(value(&dhcp("db"), "ip"), value(&before, "ip"));
+            detach("db");
+            detach("web");
+        },
+    );
+}
+
 /// As a firewall does that is loaded anew.
 #[test]
 fn a_restart_mends_what_others_took_away_under_running_containers() {

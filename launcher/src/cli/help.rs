@@ -38,7 +38,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
         ],
     ),
     ("Copies", &["copy", "snapshot", "rename", "destroy"]),
-    ("The host", &["doctor", "cgroup", "nic"]),
+    ("The host", &["doctor", "cgroup", "net", "nic"]),
     ("For administrators", &["grant", "grants", "revoke"]),
 ];
 

@@ -15,6 +15,7 @@ mod inside;
 mod keep;
 mod lives;
 mod look;
+mod net;
 mod ports;
 mod top;
 
@@ -26,6 +27,7 @@ pub use inside::*;
 pub use keep::*;
 pub use lives::*;
 pub use look::*;
+pub use net::*;
 pub use ports::*;
 pub use top::*;
 
@@ -152,6 +154,9 @@ pub enum Verb {
     /// Network interfaces that users' containers have on this host
     #[command(subcommand)]
     Nic(Nic),
+    /// The host's bridge for containers, and the addresses on it
+    #[command(subcommand)]
+    Net(Net),
     /// Your delegated cgroups: run commands in them, look at them
     #[command(subcommand)]
     Cgroup(Cgroup),

@@ -1,13 +1,17 @@
 //! `berth grants`, `nic`, `cgroup`, `doctor`
 
+use std::ffi::CString;
+use std::path::Path;
+
 use berth::cli;
 use berth::commands::cgroup;
 use berth::doctor;
-use berth::error::Result;
+use berth::error::{Error, Result};
 use berth::grant;
 use berth::nic;
 use berth::time;
-use berth_common::exit;
+use berth_common::{exit, path};
+use berth_kernel::process;
 
 use super::print::{dash, json, out, out_raw, print_table, report, tell};
 
@@ -129,4 +133,13 @@ pub fn nic_list(as_json: bool) -> Result<()> {
         ]);
     }
     print_table(&table)
+}
+
+/// Becomes the program that knows the bridge.
+pub fn net_verb(verb: &cli::Net) -> Result<u8> {
+    let program = Path::new(path::NET);
+    let words = ["berth-net"].into_iter().chain(verb.arguments());
+    let words: Vec<CString> = words.filter_map(|word| CString::new(word).ok()).collect();
+    let error = process::exec(program, &words, &[]);
+    Err(Error::file("run", program, error))
 }

@@ -55,7 +55,7 @@ fn prepare() {
         mount -t overlay -o lowerdir=/etc,upperdir=/run/o/up,workdir=/run/o/work none /etc
         mount -t tmpfs none /var/lib
         mkdir -p /etc/berth
-        rm -f /etc/berth/net.toml
+        rm -f /etc/berth/net.toml /etc/default/lxc-net
         : > /etc/resolv.conf
         ip link set lo up",
     );
