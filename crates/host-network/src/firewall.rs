@@ -1,7 +1,7 @@
 //! The rules: containers leave under the host's address, and reach DHCP and DNS on the bridge.
 //!
-//! With nftables they stand in a table of our own. An accept there cannot override another
-//! table's drop, so where the host uses iptables, our rules go to the head of its chains.
+//! With nftables they stand in a table of our own; where the host uses iptables, they go to the head
+//! of its chains. What other tables of nftables drop is another module's.
 
 use crate::config::{Config, FirewallChoice};
 use crate::error::Error;
@@ -324,60 +324,6 @@ fn is_ours(line: &str) -> bool {
         && !line.contains('"')
 }
 
-/// What keeps containers offline in spite of our rules: another program's nftables chains, which
-/// we cannot speak for. Nothing where there is no nft.
-pub fn obstacles(config: &Config) -> Vec<String> {
-    let Some(nft) = program::find("nft") else {
-        return Vec::new();
-    };
-    match program::run(&nft, &["list", "chains"], "") {
-        Ok(output) if output.ok => obstacles_in(&output.stdout, config),
-        _ => Vec::new(),
-    }
-}
-
-fn obstacles_in(chains: &str, config: &Config) -> Vec<String> {
-    let bridge = &config.bridge;
-    let (mut table, mut chain) = ("", "");
-    let mut found = Vec::new();
-    for line in chains.lines() {
-        if let Some(name) = line.strip_prefix("table ") {
-            table = name.trim_end_matches(" {");
-            if table == "inet firewalld" {
-                found.push(format!(
-                    "firewalld may refuse what containers send: \
-                     firewall-cmd --permanent --zone=trusted --add-interface={bridge}"
-                ));
-            }
-            continue;
-        }
-        if let Some(name) = line.trim().strip_prefix("chain ") {
-            chain = name.trim_end_matches(" {");
-            continue;
-        }
-        let hook = ["forward", "input"]
-            .into_iter()
-            .find(|hook| line.contains(&format!("hook {hook} ")) && line.contains("policy drop"));
-        // iptables-nft's own chains; our rules are in them.
-        let iptables =
-            matches!(table, "ip filter" | "ip6 filter") && matches!(chain, "FORWARD" | "INPUT");
-        let is_about_none = config.ipv6.is_none() && table.starts_with("ip6 ");
-        if let Some(hook) = hook.filter(|_| !iptables && !is_about_none) {
-            let back = match hook {
-                "forward" => {
-                    format!(" and: {table} {chain} oifname {bridge} ct state established accept")
-                }
-                _ => String::new(),
-            };
-            found.push(format!(
-                "the nftables chain {chain} of table {table} drops what it does not know, packets \
-                 of containers too; nft add rule {table} {chain} iifname {bridge} accept{back}"
-            ));
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -445,21 +391,5 @@ mod tests {
         )));
         assert!(restricts("-P INPUT ACCEPT\n-P FORWARD DROP\n"));
         assert!(restricts("-P FORWARD ACCEPT\n-A FORWARD -i x -j DROP\n"));
-    }
-
-    #[test]
-    fn chains_that_drop_are_named_with_what_helps() {
-        let chains = "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority \
-                      filter; policy drop;\n\t}\n\tchain forward {\n\t\ttype filter hook forward \
-                      priority filter; policy drop;\n\t}\n\tchain output {\n\t\ttype filter hook \
-                      output priority filter; policy drop;\n\t}\n}\ntable ip filter {\n\tchain \
-                      FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n\
-                      }\ntable inet firewalld {\n}\n";
-        let found = obstacles_in(chains, &config(""));
-        assert_eq!(found.len(), 3, "{found:?}");
-        assert!(found[0].contains("nft add rule inet filter input iifname berthbr0 accept"));
-        assert!(found[1].contains("inet filter forward oifname berthbr0 ct state"));
-        assert!(found[2].contains("firewall-cmd"));
-        assert!(obstacles_in("", &config("")).is_empty());
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::Error;
 use crate::firewall::{Backend, Family};
+use crate::openings::Chain;
 use crate::{forwarding, forwarding_six};
 use berth_common::path::{NET_RUN_DIR, RUN_DIR};
 use berth_kernel::fs::{
@@ -47,6 +48,11 @@ pub enum Act {
         /// Of which protocol.
         #[serde(default)]
         family: Family,
+    },
+    /// A chain of somebody else's was opened.
+    Opening {
+        /// Which.
+        chain: Chain,
     },
     /// Users' containers were kept apart.
     Neighbours,

@@ -17,6 +17,7 @@ mod journal;
 mod leases;
 mod lxc_net;
 mod neighbours;
+mod openings;
 mod program;
 mod resolver;
 mod routes;

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::firewall::{self, Family};
 use crate::journal::{Act, State};
-use crate::{bridge, dnsmasq, forwarding, forwarding_six, neighbours};
+use crate::{bridge, dnsmasq, forwarding, forwarding_six, neighbours, openings};
 use berth_kernel::cred::effective_uid;
 use berth_netlink::Socket;
 use serde::Serialize;
@@ -76,6 +76,13 @@ pub fn status(config: &Config) -> Result<Status, Error> {
             name: "address",
             present: Some(present),
             detail: format!("{ip}/{prefix}"),
+        });
+    }
+    for chain in openings::wanted(config) {
+        pieces.push(Piece {
+            name: "opening",
+            present: Some(chain.is_open(config)),
+            detail: chain.to_string(),
         });
     }
     if config.isolate_users {

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::firewall::{self, Backend, Family};
 use crate::journal::{Act, Journal};
-use crate::{bridge, dnsmasq, forwarding, forwarding_six, neighbours, routes};
+use crate::{bridge, dnsmasq, forwarding, forwarding_six, neighbours, openings, routes};
 use berth_common::path::NET_CONF;
 use berth_kernel::cred::effective_uid;
 use berth_netlink::{Link, Socket};
@@ -75,6 +75,7 @@ fn set_up(
     bridge::ensure_addresses(socket, config, &link, journal, &mut done.changes)?;
     // The rules first: nothing is to be forwarded in the clear, not even for a moment.
     ensure_firewall(config, &backends, Family::Four, journal, done)?;
+    ensure_openings(config, journal, done)?;
     if config.isolate_users {
         ensure_neighbours(config, &link, journal, done)?;
     }
@@ -92,7 +93,29 @@ fn set_up(
         journal.record(Act::Dnsmasq)?;
         server.ensure(config, &mut done.changes, &mut done.warnings)?;
     }
-    done.warnings.extend(firewall::obstacles(config));
+    Ok(())
+}
+
+/// What other programs' rules would drop gets through.
+fn ensure_openings(config: &Config, journal: &mut Journal, done: &mut Done) -> Result<(), Error> {
+    for chain in openings::wanted(config) {
+        if chain.is_open(config) {
+            continue;
+        }
+        journal.record(Act::Opening {
+            chain: chain.clone(),
+        })?;
+        match chain.open(config) {
+            Ok(()) => done
+                .changes
+                .push(format!("let containers through the chain {chain} of nftables")),
+            Err(why) => done.warnings.push(format!(
+                "the nftables chain {chain} drops what it does not know, packets of containers too, \
+                 and takes no rule for {}: {why}",
+                config.bridge
+            )),
+        }
+    }
     Ok(())
 }
 
@@ -261,6 +284,10 @@ fn undo_one(act: &Act, socket: &mut Socket) -> Result<Undone, Error> {
         Act::Firewall { backend, family } => {
             firewall::remove(backend, *family)?;
             format!("removed the rules from {backend}")
+        }
+        Act::Opening { chain } => {
+            chain.shut()?;
+            format!("took our rules from the chain {chain} of nftables")
         }
         Act::Neighbours => {
             neighbours::remove()?;

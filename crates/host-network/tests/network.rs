@@ -475,6 +475,75 @@ fn with_iptables(program: &str, chosen_by: &str) {
     assert_same(&before);
 }
 
+/// As firewalld has it, and /etc/nftables.conf of many a host.
+#[test]
+fn other_tables_of_nftables_that_drop_are_opened() {
+    isolated("other_tables_of_nftables_that_drop_are_opened", || {
+        let rules = "table inet firewalld {
+               chain filter_INPUT { type filter hook input priority 10; policy accept;
+                 ct state established,related accept
+                 iifname \"lo\" accept
+                 icmp type echo-request accept
+                 reject with icmpx admin-prohibited
+               }
+               chain filter_FORWARD { type filter hook forward priority 10; policy accept;
+                 ct state established,related accept
+                 reject with icmpx admin-prohibited
+               }
+             }
+             table inet filter {
+               chain input { type filter hook input priority 0; policy drop;
+                 ct state established accept
+                 ip protocol icmp accept
+               }
+               chain forward { type filter hook forward priority 0; policy drop; }
+             }";
+        let load = || {
+            fs::write("/run/rules.nft", rules).unwrap();
+            sh("nft -f /run/rules.nft; rm /run/rules.nft");
+        };
+        make_outside();
+        load();
+        let before = snapshot();
+        let started = ok("start");
+        for chain in ["inet firewalld filter_INPUT", "inet filter forward"] {
+            let line = format!("let containers through the chain {chain} of nftables");
+            assert!(started.stdout.contains(&line), "{started:?}");
+        }
+        assert_eq!(started.stderr, "");
+        attach("web", "berthbr0");
+        let works = || {
+            let lease = dhcp("web");
+            assert!(pings("web", "198.51.100.2"), "{}", sh("nft list ruleset"));
+            let name = sh("ip netns exec web busybox nslookup web 10.209.0.1");
+            assert!(name.contains(value(&lease, "ip")), "{name}");
+        };
+        works();
+        assert_eq!(ok("start").stdout, "berthbr0 is up already\n");
+        // What is not theirs is still dropped.
+        let other = "timeout 2 ip netns exec web busybox nc -w 1 10.209.0.1 22";
+        assert!(!succeeds(other));
+
+        // Another program loads its rules anew.
+        sh("nft delete table inet firewalld; nft delete table inet filter");
+        load();
+        let status = berth_net(&["status"]);
+        assert_eq!(status.code, Some(3), "{status:?}");
+        assert!(
+            status
+                .stdout
+                .contains("opening     missing  inet filter input"),
+            "{status:?}"
+        );
+        ok("restart");
+        assert_eq!(berth_net(&["status"]).code, Some(0));
+        works();
+        detach("web");
+        ok("stop");
+        assert_same(&before);
+    });
+}
+
 #[test]
 fn the_hosts_iptables_legacy_is_found_and_used() {
     isolated("the_hosts_iptables_legacy_is_found_and_used", || {

@@ -107,3 +107,37 @@ fn the_link_answers_for_ipvlan_and_stops_with_the_container() -> Result {
         .ok()?;
     Ok(())
 }
+
+/// Though it was told to take whatever looks like Ethernet.
+#[test]
+fn networkd_leaves_the_bridge_and_its_ports_alone() -> Result {
+    let host = Host::boot(Image::Berth)?;
+    host.root_for("berth grant alice --nics 2 || true", LIMIT)?
+        .ok()?;
+    host.root_with_input(
+        "cat > /etc/systemd/network/99-all.network && systemctl start systemd-networkd",
+        "[Match]\nName=berthbr* veth* other0\n[Network]\nDHCP=yes\n",
+    )?
+    .ok()?;
+    let alice = host.login("alice")?;
+    alice
+        .run_for("berth create web && berth start web", LIMIT)?
+        .ok()?;
+    host.root("ip link add other0 type veth peer name other1 && ip link set other0 up")?
+        .ok()?;
+    let setup = |name: &str| format!("networkctl list --no-legend | grep -E ' {name} .* SETUP'");
+    let is = |name: &str, state: &str| setup(name).replace("SETUP", state);
+    // What is not ours it takes.
+    host.wait_until(&is("other0", "(configuring|configured|carrier)"), LIMIT)?;
+    for name in ["berthbr0", "veth1000_[^ ]*"] {
+        host.wait_until(&is(name, "unmanaged"), LIMIT)?;
+    }
+    host.root("ip -o addr show berthbr0 | grep -q 10.209.0.1/24")?
+        .ok()?;
+    let waits =
+        "until berth exec web -- ip -o addr show eth0 | grep -q 10.209.0.; do sleep 1; done";
+    alice
+        .run_for(&format!("timeout 60 sh -c '{waits}'"), LIMIT)?
+        .ok()?;
+    Ok(())
+}
