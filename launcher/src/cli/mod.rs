@@ -61,7 +61,7 @@ impl Cli {
 impl Verb {
     /// Whether it only looks at containers, which root does as their owner.
     pub fn only_looks(&self) -> bool {
-        matches!(self, Self::Ls(_) | Self::Info(_))
+        matches!(self, Self::Ls(_) | Self::Info(_) | Self::Complete(_))
     }
 }
 
@@ -153,4 +153,8 @@ pub enum Verb {
     /// Tell what on this host keeps Berth from doing all that it can, and what mends it; exits
     /// with 1 if something is to be mended
     Doctor(Doctor),
+    /// Print what may stand in the place of the last of these words of a command line, for the
+    /// completion of shells
+    #[command(hide = true)]
+    Complete(Complete),
 }

@@ -1,11 +1,15 @@
-//! `berth grants`, `nic`, `cgroup`, `doctor`
+//! `berth grants`, `nic`, `cgroup`, `doctor`, `complete`
+
+use std::ffi::OsString;
 
 use berth::cli;
 use berth::commands::cgroup;
+use berth::complete;
 use berth::doctor;
 use berth::error::Result;
 use berth::grant;
 use berth::nic;
+use berth::owner;
 use berth::time;
 use berth_common::exit;
 
@@ -129,4 +133,17 @@ pub fn nic_list(as_json: bool) -> Result<()> {
         ]);
     }
     print_table(&table)
+}
+
+/// Completion in a shell never fails and says nothing but what it offers.
+pub fn complete_verb(words: &[OsString]) -> Result<u8> {
+    if let Some(owner) = complete::owner_of(words).filter(|_| !owner::is_to_become()) {
+        let head = ["--user", &owner, "complete", "--"].map(OsString::from);
+        let arguments = [&head[..], words].concat();
+        return Ok(owner::run(&owner, &arguments, true).unwrap_or(exit::OK));
+    }
+    for line in complete::offer(words).lines() {
+        out(&line)?;
+    }
+    Ok(exit::OK)
 }

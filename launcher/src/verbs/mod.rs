@@ -5,6 +5,7 @@ pub mod copies;
 pub mod host;
 pub mod inside;
 pub mod keep;
+pub mod list;
 pub mod lives;
 pub mod look;
 pub mod ports;

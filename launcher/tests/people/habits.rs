@@ -70,3 +70,69 @@ fn wrong_words_are_answered_with_the_right_ones() {
         web.destroy();
     });
 }
+
+#[test]
+fn a_list_has_the_columns_and_containers_that_are_asked_for() {
+    on_host(|host| {
+        let web = Container::create(host, Owner::User, "web");
+        let db = Container::create(host, Owner::User, "db");
+        let cache = Container::create(host, Owner::User, "cache");
+        web.append("lxc.group = front\nlxc.group = all\nlxc.start.auto = 1");
+        db.append("lxc.group = all");
+        web.ok(&["publish", "web", "8080:80"]);
+        web.start();
+        let table = |words: &[&str]| {
+            let printed = web.ok(&[&["ls"], words].concat());
+            let rows = printed.lines().map(|line| line.split_whitespace());
+            rows.map(|row| row.collect::<Vec<_>>().join(" "))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            table(&["--columns", "state,name,groups,ports,unprivileged"]),
+            [
+                "STATE NAME GROUPS PORTS UNPRIVILEGED",
+                "stopped cache - - yes",
+                "stopped db all - yes",
+                "running web front, all 8080:80 yes"
+            ]
+        );
+        // lxc-ls' words; the headings are ours.
+        assert_eq!(
+            table(&["-f", "-F", "NAME,AUTOSTART", "--active"]),
+            ["NAME BOOT", "web yes"]
+        );
+        let ram = table(&["--fancy-format", "RAM,SWAP", "--running"]);
+        let has_memory = web.cgroup().join("payload/memory.current").exists();
+        assert!(
+            ram[0] == "MEMORY SWAP" && ram[1].starts_with("- ") != has_memory,
+            "{ram:?}"
+        );
+        assert_eq!(table(&["-1", "-g", "all"]), ["db", "web"]);
+        assert_eq!(table(&["-1", "--groups", "all,front"]), ["web"]);
+        assert_eq!(table(&["-1", "-g", "all", "--stopped"]), ["db"]);
+        assert_eq!(table(&["-1", "--defined"]), ["cache", "db", "web"]);
+        assert!(table(&["--group", "none"]).is_empty());
+        // What is shown is what the JSON has.
+        let json = web.ok(&["ls", "--json", "--group", "front"]);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json.as_array().unwrap().len(), 1);
+        assert_eq!(json[0]["groups"], serde_json::json!(["front", "all"]));
+        assert_eq!(json[0]["memory"].is_u64(), has_memory);
+        assert_eq!(json[0]["unprivileged"], true);
+        let wrong = web.berth(&["ls", "--columns", "NAME,SIZE"]);
+        assert_eq!(wrong.status.code(), Some(2));
+        assert!(said(&wrong).contains("SIZE") && said(&wrong).contains("MEMORY"));
+        let owners = host
+            .as_root("berth")
+            .args(["ls", "--all-users", "--columns", "OWNER,NAME", "-g", "all"])
+            .output()
+            .unwrap();
+        let owners = String::from_utf8(owners.stdout).unwrap();
+        let user = berth_test_private_host::USER;
+        assert!(owners.contains(&format!("{user}  web")) && !owners.contains("cache"));
+        web.stop();
+        for container in [web, db, cache] {
+            container.destroy();
+        }
+    });
+}
