@@ -1,9 +1,11 @@
 //! `berth ls`: the containers and what they are doing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 
 use berth_common::ContainerName;
 use berth_container_config::Config;
@@ -18,6 +20,10 @@ use crate::state::{Record, Runtime, State};
 
 /// The most that is read of a table of addresses, in bytes.
 const TABLE_LIMIT: u64 = 1 << 20;
+
+/// So many threads look at containers at once, each at no less than so many.
+const AT_ONCE: usize = 4;
+const LEAST: usize = 100;
 
 /// A line of the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -66,20 +72,85 @@ pub struct Usage {
 /// All containers of a place, by name; with what they use, if that is asked for.
 pub fn list(place: &Place, with_usage: bool) -> Result<Vec<Line>> {
     let names = place.names()?;
-    let look = Look::new(place);
-    let one = |name| look.line(name, with_usage);
-    Ok(names.iter().map(one).collect())
+    let seen = Seen::at(place);
+    let some = |names: &[ContainerName]| -> Vec<Line> {
+        let look = Look::new(place, &seen);
+        let one = |name| look.line(name, with_usage);
+        names.iter().map(one).collect()
+    };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let each = names.len().div_ceil(processors.min(AT_ONCE)).max(LEAST);
+    if names.len() <= each {
+        return Ok(some(&names));
+    }
+    let (first, others) = names.split_at(each);
+    Ok(std::thread::scope(|scope| {
+        let others: Vec<_> = others
+            .chunks(each)
+            .map(|names| scope.spawn(|| some(names)))
+            .collect();
+        let mut lines = some(first);
+        for other in others {
+            lines.extend(
+                other
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            );
+        }
+        lines
+    }))
 }
 
 /// One container. What cannot be found out about it is its problem, and not that of the others.
 pub fn line(place: &Place, name: &ContainerName) -> Line {
-    Look::new(place).line(name, false)
+    Look::new(place, &Seen::at(place)).line(name, false)
 }
 
-/// One look at many containers: what several of them need is read once.
+/// What is the same for all containers of a list.
+struct Seen {
+    sockets: Sockets,
+    /// Names of the containers that have runtime files; `None` where they cannot be listed.
+    with_runtime: Option<HashSet<OsString>>,
+}
+
+impl Seen {
+    fn at(place: &Place) -> Self {
+        Self {
+            sockets: Sockets::read(),
+            with_runtime: entries(&place.runtime_parents()).ok(),
+        }
+    }
+
+    /// Whether the container may run: of most of a thousand nothing has to be looked for.
+    fn may_have_runtime(&self, name: &ContainerName) -> bool {
+        let name = OsStr::new(name.as_str());
+        self.with_runtime
+            .as_ref()
+            .is_none_or(|names| names.contains(name))
+    }
+}
+
+/// The names in all these directories, which need not exist.
+fn entries(dirs: &[PathBuf]) -> io::Result<HashSet<OsString>> {
+    let mut names = HashSet::new();
+    for dir in dirs {
+        match std::fs::read_dir(dir) {
+            Ok(entries) => {
+                for entry in entries {
+                    names.insert(entry?.file_name());
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(names)
+}
+
+/// One look at many containers: what several of them include is read once.
 struct Look<'p> {
     place: &'p Place,
-    sockets: Sockets,
+    seen: &'p Seen,
     shared: SharedFiles,
 }
 
@@ -96,10 +167,10 @@ pub fn state(sockets: &Sockets, place: &Place, name: &ContainerName) -> State {
 }
 
 impl<'p> Look<'p> {
-    fn new(place: &'p Place) -> Self {
+    fn new(place: &'p Place, seen: &'p Seen) -> Self {
         Self {
             place,
-            sockets: Sockets::read(),
+            seen,
             shared: SharedFiles::default(),
         }
     }
@@ -107,12 +178,15 @@ impl<'p> Look<'p> {
     fn line(&self, name: &ContainerName, with_usage: bool) -> Line {
         let place = self.place;
         let mut problems = Vec::new();
-        let (mut state, record) = Runtime::new(place.runtime_dir(name))
-            .state()
-            .unwrap_or_else(|error| {
-                problems.push(error.to_string());
-                (State::Unknown, None)
-            });
+        let (mut state, record) = match self.seen.may_have_runtime(name) {
+            false => (State::Stopped, None),
+            true => Runtime::new(place.runtime_dir(name))
+                .state()
+                .unwrap_or_else(|error| {
+                    problems.push(error.to_string());
+                    (State::Unknown, None)
+                }),
+        };
         let config = self
             .shared
             .load(&place.config_file(name))
@@ -132,7 +206,7 @@ impl<'p> Look<'p> {
         let mut pid = init_of(state, record.as_ref());
         let mut lxc = false;
         if state == State::Stopped {
-            match lxc::find_among(&self.sockets, place, name) {
+            match lxc::find_among(&self.seen.sockets, place, name) {
                 Ok(Some(running)) => {
                     lxc = true;
                     state = running.state;
