@@ -86,7 +86,7 @@ pub enum Verb {
     /// Start a container and return when it is ready
     Start(Start),
     /// Ask a container to stop, wait, then kill it
-    Stop(Stop),
+    Stop(StopOnly),
     /// Stop a container and start it again
     Restart(Restart),
     /// Have all processes of a container stand still

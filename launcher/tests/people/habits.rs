@@ -136,3 +136,35 @@ fn a_list_has_the_columns_and_containers_that_are_asked_for() {
         }
     });
 }
+
+#[test]
+fn a_stop_kills_nobody_if_it_may_not_and_may_be_a_reboot() {
+    on_host(|host| {
+        let web = Container::create(host, Owner::User, "web");
+        let stubborn = Container::create(host, Owner::User, "db");
+        stubborn
+            .append("lxc.init.cmd = /bin/sh -c \"trap : PWR TERM INT; while :; do sleep 1; done\"");
+        web.ok(&["start", "--here", "web", "db"]);
+        web.ok(&["stop", "--nokill", "-t", "30", "web"]);
+        assert_eq!(web.info("State"), "stopped");
+        for time in ["1", "0"] {
+            let asked = web.berth(&["stop", "-n", "db", "--nokill", "-t", time]);
+            assert_eq!(asked.status.code(), Some(1));
+            assert!(said(&asked).contains("is not killed"), "{}", said(&asked));
+        }
+        assert_eq!(stubborn.info("State"), "stopping");
+        assert!(stubborn.info("PID").parse::<u32>().is_ok());
+        stubborn.stop();
+        // As lxc-stop -r has it.
+        web.start();
+        let before = web.info("PID");
+        web.ok(&["stop", "-r", "-n", "web", "-t", "30"]);
+        assert_ne!(web.info("PID"), before);
+        assert_eq!(web.info("State"), "running");
+        web.ok(&["stop", "--nolock", "-k", "web"]);
+        let both = web.berth(&["stop", "--nokill", "-k", "web"]);
+        assert_eq!(both.status.code(), Some(2));
+        web.destroy();
+        stubborn.destroy();
+    });
+}
