@@ -24,7 +24,8 @@ _berth() {
             :*) also=${value#:} ;;
             *) COMPREPLY+=("${value#"$kept"}") ;;
         esac
-    done < <("${words[0]/#\~/$HOME}" complete -- "${words[@]}" 2>/dev/null)
+    # That of the search path: a program that lies somewhere is not run because of a TAB.
+    done < <(command berth complete -- "${words[@]}" 2>/dev/null)
 
     # Files as readline completes them, with their quotes, where there is no other word.
     word=${words[-1]#"$kept"}
