@@ -4,6 +4,7 @@
 mod binaries;
 mod contender;
 mod idle;
+mod life;
 mod many;
 mod oci;
 mod plot;
@@ -37,8 +38,30 @@ enum What {
     Start(Options),
     /// What the last of many running containers takes, and how much memory their monitors have.
     Many(Many),
+    /// Snapshots, ephemeral copies, stops and lists, beside LXC's.
+    Life(Life),
     /// What goes through a published port, beside the container's own address.
     Ports(Ports),
+}
+
+/// What to do all day.
+#[derive(clap::Args, Clone, Debug)]
+struct Life {
+    /// Samples of each.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(3..=1000))]
+    samples: u32,
+    /// How large the root file system is, in megabytes.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    megabytes: u32,
+    /// How many containers the list has.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    containers: u32,
+    /// How long the machine rests before each sample, in milliseconds.
+    #[arg(long, default_value_t = 150)]
+    idle_ms: u64,
+    /// The directory of the programs `berth` and `berth-usernic`.
+    #[arg(long)]
+    bin_dir: Option<PathBuf>,
 }
 
 /// How much to send.
@@ -116,6 +139,7 @@ impl Options {
 fn main() -> ExitCode {
     let measured = match Cli::parse().what {
         What::Start(options) => start::run(&options),
+        What::Life(options) => life::run(&options),
         What::Many(options) => many::run(&options),
         What::Ports(options) => ports::run(&options),
     };

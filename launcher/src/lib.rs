@@ -8,6 +8,7 @@
 pub mod berthd;
 pub mod cli;
 pub mod commands;
+pub mod complete;
 pub mod config_file;
 pub mod console;
 pub mod copy;

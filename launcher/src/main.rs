@@ -14,7 +14,7 @@ use berth::place::Place;
 use berth::printable::printable;
 
 use verbs::print::tell;
-use verbs::{config, copies, devices, host, inside, keep, lives, look, ports, print, top};
+use verbs::{config, copies, devices, host, inside, keep, list, lives, look, ports, print, top};
 
 fn main() -> ExitCode {
     let cli = match Cli::of(std::env::args_os().collect()) {
@@ -67,7 +67,7 @@ fn run(cli: Cli) -> Result<u8> {
         Verb::Console(options) => inside::console_verb(&place()?, options),
         Verb::Exec(options) => inside::exec_verb(&place()?, options),
         Verb::Ls(options) if options.disk => copies::disk_verb(&place()?, options.json),
-        Verb::Ls(options) => look::list_verb(place, options),
+        Verb::Ls(options) => list::list_verb(place, options),
         Verb::Info(options) => look::info_verb(&place()?, options),
         Verb::Top(options) => top::top_verb(&place()?, options),
         Verb::Copy(options) => copies::copy_verb(&cli, &place()?, options),
@@ -95,5 +95,6 @@ fn run(cli: Cli) -> Result<u8> {
         Verb::Net(verb) => host::net_verb(verb),
         Verb::Cgroup(verb) => host::cgroup_verb(verb),
         Verb::Doctor(options) => host::doctor_verb(options),
+        Verb::Complete(options) => host::complete_verb(&options.words),
     }
 }

@@ -146,6 +146,9 @@ pub struct Record {
     /// What init says of itself (sd_notify(3), `STATUS=`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// How many of its processes the kernel had killed for want of memory when a life ended.
+    #[serde(default)]
+    pub oom_kills: u64,
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<LastExit>,
@@ -167,6 +170,7 @@ impl Record {
             restarts: 0,
             note: None,
             status: None,
+            oom_kills: 0,
             last_exit: None,
         }
     }

@@ -56,7 +56,7 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// Writes the manual pages and shell completions
+    /// Writes the manual pages
     Man {
         /// Compare with what is committed instead
         #[arg(long)]

@@ -1,16 +1,15 @@
-//! Manual pages and shell completions: from the command line's own definition, the key table of
-//! container configurations, and prose.
+//! Manual pages: from the command line's own definition, the key table of container configurations,
+//! and prose.
 //!
 //! `docs/man/prose/` holds a file for `berth` and for each verb, and whole pages whose tables are
-//! filled in. What comes out lies in `docs/man` and `docs/completions`, committed, so that
-//! building and installing need none of this.
+//! filled in. What comes out lies in `docs/man`, committed, so that building and installing need
+//! none of this.
 
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use berth_container_config::key::manual::{self, Users};
 use berth_container_config::key::{Action, Key, keys};
 use clap::{Command, CommandFactory};
-use clap_complete::Shell;
 use clap_mangen::Man;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -19,7 +18,6 @@ use std::path::{Path, PathBuf};
 
 const PAGES: &str = "docs/man";
 const PROSE: &str = "docs/man/prose";
-const COMPLETIONS: &str = "docs/completions";
 const MANUAL: &str = "Berth";
 /// The section of the commands that people type.
 const COMMANDS: &str = "1";
@@ -54,7 +52,7 @@ It could not be done; standard error says why.
 The command line was not understood.
 ";
 
-/// Writes all pages and completions, and removes those that are none any more.
+/// Writes all pages, and removes those that are none any more.
 pub fn write(workspace: &Workspace) -> Result<String> {
     let files = generate(workspace)?;
     for (path, content) in &files {
@@ -68,10 +66,7 @@ pub fn write(workspace: &Workspace) -> Result<String> {
         let path = workspace.root.join(path);
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     }
-    Ok(format!(
-        "wrote {} files in {PAGES} and {COMPLETIONS}",
-        files.len()
-    ))
+    Ok(format!("wrote {} files in {PAGES}", files.len()))
 }
 
 /// Compares with what is committed.
@@ -94,10 +89,7 @@ pub fn check(workspace: &Workspace) -> Result<String> {
     if !stale.is_empty() {
         bail!("{}\ncargo xtask man writes them anew", stale.join("\n"));
     }
-    Ok(format!(
-        "{} manual pages and completions are up to date",
-        files.len()
-    ))
+    Ok(format!("{} manual pages are up to date", files.len()))
 }
 
 /// Every file by its path in the repository.
@@ -107,7 +99,7 @@ fn generate(workspace: &Workspace) -> Result<BTreeMap<PathBuf, String>> {
     let mut prose = Prose::read(&workspace.root.join(PROSE))?;
     let mut files = BTreeMap::new();
     let mut pages = vec![command.clone()];
-    pages.extend(command.get_subcommands().cloned());
+    pages.extend(seen_verbs(&command).cloned());
     for page in pages {
         let man = Man::new(page.clone());
         let path = Path::new(PAGES).join(man.get_filename());
@@ -117,17 +109,12 @@ fn generate(workspace: &Workspace) -> Result<BTreeMap<PathBuf, String>> {
         files.insert(Path::new(PAGES).join(&name), whole_page(&name, &text)?);
     }
     prose.all_used()?;
-    for (shell, name) in [
-        (Shell::Bash, "berth.bash"),
-        (Shell::Zsh, "_berth"),
-        (Shell::Fish, "berth.fish"),
-    ] {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut berth::cli::Cli::command(), "berth", &mut script);
-        let script = String::from_utf8(script).context("a completion is not UTF-8")?;
-        files.insert(Path::new(COMPLETIONS).join(name), script);
-    }
     Ok(files)
+}
+
+/// Verbs that people type.
+fn seen_verbs(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|verb| !verb.is_hide_set())
 }
 
 /// Generated files of former times.
@@ -136,17 +123,15 @@ fn left_over(
     files: &BTreeMap<PathBuf, String>,
 ) -> Result<BTreeSet<PathBuf>> {
     let mut left_over = BTreeSet::new();
-    for dir in [PAGES, COMPLETIONS] {
-        let entries = match fs::read_dir(workspace.root.join(dir)) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            other => other.with_context(|| format!("cannot list {dir}"))?,
-        };
-        for entry in entries {
-            let entry = entry.with_context(|| format!("cannot list {dir}"))?;
-            let path = Path::new(dir).join(entry.file_name());
-            if entry.path().is_file() && !files.contains_key(&path) {
-                left_over.insert(path);
-            }
+    let entries = match fs::read_dir(workspace.root.join(PAGES)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(left_over),
+        other => other.with_context(|| format!("cannot list {PAGES}"))?,
+    };
+    for entry in entries {
+        let entry = entry.with_context(|| format!("cannot list {PAGES}"))?;
+        let path = Path::new(PAGES).join(entry.file_name());
+        if entry.path().is_file() && !files.contains_key(&path) {
+            left_over.insert(path);
         }
     }
     Ok(left_over)
@@ -293,7 +278,7 @@ fn commands(command: &Command) -> String {
     let verbs_of_berth = command
         .get_display_name()
         .is_none_or(|name| name == "berth");
-    for verb in command.get_subcommands() {
+    for verb in seen_verbs(command) {
         text += &match verbs_of_berth {
             true => verb_with_page(verb),
             false => verb_without_page(verb.clone()),
@@ -336,8 +321,7 @@ fn verb_without_page(mut verb: Command) -> String {
 
 fn see_also(command: &Command, name: &str) -> String {
     let pages: Vec<String> = match name {
-        "berth" => command
-            .get_subcommands()
+        "berth" => seen_verbs(command)
             .map(|verb| format!("{}(1)", display_name(verb)))
             .chain(OTHER_PAGES.map(str::to_owned))
             .collect(),

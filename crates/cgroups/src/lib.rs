@@ -39,7 +39,7 @@ pub use hierarchy::Hierarchy;
 pub use limits::LimitSetting;
 pub use own_tree::{CONTROLLERS, OwnBase, OwnTree};
 pub use path::CgroupPath;
-pub use statistics::Statistics;
+pub use statistics::{MEMORY_EVENTS, Statistics};
 pub use user_limits::{
     LimitProblem, MAX_FILE as MAX_LIMITS_FILE, UserLimit, Who, is_in_group, limits_of,
     parse_user_limits,

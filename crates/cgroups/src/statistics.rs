@@ -4,6 +4,9 @@ use crate::dir::value_of;
 use crate::{CgroupDir, Error, Result};
 use std::time::Duration;
 
+/// The file in which the kernel counts what happened for want of memory; it tells inotify(7).
+pub const MEMORY_EVENTS: &str = "memory.events";
+
 /// Use of resources by a cgroup and everything below it. `None` where the controller does not
 /// reach the cgroup or the kernel is too old (`memory.peak`: 5.19).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +63,12 @@ impl CgroupDir {
             read: of_io("rbytes"),
             written: of_io("wbytes"),
         })
+    }
+
+    /// How many processes the kernel has killed for want of memory, here and below (`oom_kill` of
+    /// `memory.events`); `None` where the controller does not reach.
+    pub fn oom_kills(&self) -> Option<u64> {
+        value_of(&self.read(MEMORY_EVENTS).ok()?, "oom_kill")
     }
 
     fn read_if_there(&self, file: &str) -> Result<Option<String>> {

@@ -31,7 +31,8 @@ impl Loader for DiskLoader {
                 "it is no regular file",
             ));
         }
-        let mut bytes = Vec::new();
+        // With room for the whole file it is read at once.
+        let mut bytes = Vec::with_capacity(kind.len().min(MAX_FILE) as usize + 1);
         File::open(path)?
             .take(MAX_FILE + 1)
             .read_to_end(&mut bytes)?;

@@ -105,10 +105,12 @@ pub struct Rename {
 /// Arguments of cp.
 #[derive(Debug, Args)]
 pub struct Cp {
-    /// What is copied: NAME:/path in a container, or a path on the host
+    /// What is copied: NAME:/path in a container, a path on the host, or - for a tar archive on
+    /// standard input
     #[arg(value_name = "SOURCE")]
     pub from: End,
-    /// Where to: into a directory that is there, or under a name that is not
+    /// Where to: into a directory that is there, or under a name that is not, or - for a tar archive
+    /// to standard output
     #[arg(value_name = "TARGET")]
     pub to: End,
     /// Whose the files in the container become, by its own ids (default: its root's)

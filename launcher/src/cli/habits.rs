@@ -24,13 +24,18 @@ const NAMED: [&str; 16] = [
     "wait",
 ];
 
+/// Whether `-n NAME` is taken for the verb's first word.
+pub fn takes_name(verb: &str) -> bool {
+    NAMED.contains(&verb)
+}
+
 /// A command line in which the name stands where the verb expects it: `stop -n web` for
 /// `stop web`, and `stop --name=web` alike.
 pub fn with_names_in_place(arguments: Vec<OsString>) -> Vec<OsString> {
     let Some(verb) = verb_of(&arguments) else {
         return arguments;
     };
-    if !NAMED.iter().any(|named| arguments[verb] == *named) {
+    if !arguments[verb].to_str().is_some_and(takes_name) {
         return arguments;
     }
     let (lead, rest) = arguments.split_at(verb + 1);

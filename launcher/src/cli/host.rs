@@ -102,3 +102,11 @@ pub enum Topic {
     /// Whether you have delegated cgroups, and which controllers reach them
     Cgroups,
 }
+
+/// Arguments of complete.
+#[derive(Debug, Args)]
+pub struct Complete {
+    /// The words up to the cursor, the program's name first, after --
+    #[arg(last = true, value_name = "WORD")]
+    pub words: Vec<std::ffi::OsString>,
+}

@@ -44,6 +44,10 @@ pub struct Manner {
     /// Give it your own standard input, output and error, though they are a terminal
     #[arg(short = 'T', long)]
     pub no_terminal: bool,
+    /// The key with Ctrl that, followed by q, leaves at a terminal, as with console; the command is
+    /// hung up then (default: none, every key is the command's)
+    #[arg(long, value_name = "KEY")]
+    pub escape: Option<crate::console::Escape>,
     /// Spare it what confines the container beside its namespaces, or the named parts of that:
     /// CGROUP (its cgroup with the limits), CAP (lxc.cap.drop), LSM (profiles, the filter of
     /// system calls, no_new_privs)

@@ -59,6 +59,26 @@ pub struct Restart {
     pub reboot: bool,
 }
 
+/// Arguments of stop.
+#[derive(Debug, Args)]
+pub struct StopOnly {
+    /// How to stop it.
+    #[command(flatten)]
+    pub stop: Stop,
+    /// Do not kill it when its time is over: it is left to stop or not, and the code is 1
+    #[arg(long, alias = "no-kill", conflicts_with_all = ["kill", "no_wait"])]
+    pub nokill: bool,
+    /// Have its init reboot it instead, as berth restart --reboot does
+    #[arg(short, long, conflicts_with_all = ["kill", "no_wait", "nokill"])]
+    pub reboot: bool,
+    #[arg(long, hide = true)]
+    #[allow(
+        missing_docs,
+        reason = "lxc-stop's word; killing waits for no lock here anyway"
+    )]
+    pub nolock: bool,
+}
+
 /// Arguments of stop and restart.
 #[derive(Debug, Args)]
 pub struct Stop {

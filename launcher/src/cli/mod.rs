@@ -65,7 +65,7 @@ impl Cli {
 impl Verb {
     /// Whether it only looks at containers, which root does as their owner.
     pub fn only_looks(&self) -> bool {
-        matches!(self, Self::Ls(_) | Self::Info(_))
+        matches!(self, Self::Ls(_) | Self::Info(_) | Self::Complete(_))
     }
 }
 
@@ -90,7 +90,7 @@ pub enum Verb {
     /// Start a container and return when it is ready
     Start(Start),
     /// Ask a container to stop, wait, then kill it
-    Stop(Stop),
+    Stop(StopOnly),
     /// Stop a container and start it again
     Restart(Restart),
     /// Have all processes of a container stand still
@@ -163,4 +163,8 @@ pub enum Verb {
     /// Tell what on this host keeps Berth from doing all that it can, and what mends it; exits
     /// with 1 if something is to be mended
     Doctor(Doctor),
+    /// Print what may stand in the place of the last of these words of a command line, for the
+    /// completion of shells
+    #[command(hide = true)]
+    Complete(Complete),
 }

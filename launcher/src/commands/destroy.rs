@@ -60,7 +60,8 @@ fn remove(
     }
     match lxc::find(place, name)? {
         Some(running) if may.stop => {
-            lxc::stop(place, name, running, Some(stop::grace(place, name, None)))?;
+            let grace = Some(stop::grace(place, name, None));
+            lxc::stop(place, name, running, grace, true)?;
         }
         Some(_) if runtime.monitor_pid()?.is_none() => return Err(Error::UnderLxc(name.clone())),
         _ => {}

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use berth_cgroups::MEMORY_EVENTS;
 use berth_common::ContainerName;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -15,7 +16,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::place::Place;
-use crate::state::Runtime;
+use crate::state::{Record, Runtime, State};
 use crate::time;
 use crate::watch;
 use between::{Seen, between};
@@ -28,7 +29,7 @@ pub struct Event {
     /// To which container.
     pub container: String,
     /// What: `created`, `starting`, `running`, `ready`, `frozen`, `thawed`, `exited`, `restarting`,
-    /// `restarted`, `stopping`, `stopped`, `aborted`, `destroyed`.
+    /// `restarted`, `oom`, `stopping`, `stopped`, `aborted`, `destroyed`.
     pub event: &'static str,
     /// How its init ended, where it did.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,7 +181,10 @@ impl<'p> Events<'p> {
             Err(errno) => return Err(Error::file("watch", dir, errno.into())),
         }
         let (state, record) = runtime.state()?;
-        let new = Seen::of(state, record.as_ref());
+        let mut new = Seen::of(state, record.as_ref());
+        if let Some(kills) = self.oom_kills(name, state, record.as_ref()) {
+            new.count_oom_kills(kills);
+        }
         let old = self.seen.insert(name.clone(), new.clone());
         let old = old.unwrap_or_default();
         let told = between(&old, &new);
@@ -188,6 +192,25 @@ impl<'p> Events<'p> {
             .into_iter()
             .map(|(what, exit)| event(name, what, exit))
             .collect())
+    }
+}
+
+impl Events<'_> {
+    /// What the kernel counts of a container that has an init, and tells of from now on.
+    fn oom_kills(
+        &mut self,
+        name: &ContainerName,
+        state: State,
+        record: Option<&Record>,
+    ) -> Option<u64> {
+        let record = record.filter(|_| state.has_init())?;
+        let payload = record.cgroup.as_ref()?.payload().ok()?;
+        let file = payload.path().join(MEMORY_EVENTS);
+        // Before it is read: what happens in between is told then. It may be gone, or not be there.
+        if let Ok(descriptor) = self.inotify.add_watch(&file, AddWatchFlags::IN_MODIFY) {
+            self.watched.insert(descriptor, name.clone());
+        }
+        payload.oom_kills()
     }
 }
 

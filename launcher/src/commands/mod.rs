@@ -17,6 +17,7 @@ pub mod ready;
 pub mod reboot;
 pub mod recover;
 mod settings;
+mod shared_files;
 pub mod start;
 pub mod stop;
 pub mod top;

@@ -7,6 +7,7 @@ use berth_common::ContainerName;
 use super::VERB_PATIENCE;
 use super::ask::order;
 use crate::error::{Error, Result};
+use crate::lxc;
 use crate::monitor::protocol::Request;
 use crate::place::Place;
 use crate::state::{Runtime, State};
@@ -19,6 +20,10 @@ pub fn reboot(place: &Place, name: &ContainerName, limit: Duration) -> Result<()
     let (state, record) = runtime.state()?;
     let before = match (state, record) {
         (State::Running, Some(record)) => record.init,
+        (State::Stopped, _) => {
+            lxc::refuse_running(place, name)?;
+            return Err(Error::not_running(name, state));
+        }
         _ => return Err(Error::not_running(name, state)),
     };
     order(&runtime, &Request::Reboot, VERB_PATIENCE)?;

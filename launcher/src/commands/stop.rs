@@ -39,24 +39,50 @@ pub fn grace(place: &Place, name: &ContainerName, asked: Option<Duration>) -> Du
 /// Stops a container: init has `grace` to stop, `None` as long as it takes; zero kills at once.
 /// When this returns the container and its cgroup are gone.
 pub fn stop(place: &Place, name: &ContainerName, grace: Option<Duration>) -> Result<Stopped> {
+    stop_within(place, name, grace, true)
+}
+
+/// The same for one that is not to be killed: an error if it has not stopped in its time.
+pub fn stop_without_killing(
+    place: &Place,
+    name: &ContainerName,
+    grace: Duration,
+) -> Result<Stopped> {
+    // No time at all would be no limit.
+    stop_within(
+        place,
+        name,
+        Some(grace.max(Duration::from_millis(1))),
+        false,
+    )
+}
+
+fn stop_within(
+    place: &Place,
+    name: &ContainerName,
+    grace: Option<Duration>,
+    may_kill: bool,
+) -> Result<Stopped> {
     place.require(name)?;
     let runtime = Runtime::new(place.runtime_dir(name));
     let (state, _) = runtime.state()?;
     if state == State::Stopped {
         return match lxc::find(place, name)? {
             None => Err(Error::not_running(name, state)),
-            Some(running) => Ok(match lxc::stop(place, name, running, grace)? {
-                true => Stopped::InOrder,
-                false => Stopped::Killed,
-            }),
+            Some(running) => match lxc::stop(place, name, running, grace, may_kill)? {
+                Some(true) => Ok(Stopped::InOrder),
+                Some(false) => Ok(Stopped::Killed),
+                None => Err(goes_on(name, grace)),
+            },
         };
     }
     // Killing does not wait for another command that asked politely and has patience.
-    let killed = grace == Some(Duration::ZERO)
+    let killed = may_kill
+        && grace == Some(Duration::ZERO)
         && state.is_active()
         && ask(&runtime, &Request::Kill, Some(KILL_LIMIT))?;
     let lock = runtime.lock_for_verb(VERB_PATIENCE)?;
-    match stop_holding(&runtime, name, grace, &lock) {
+    match end(&runtime, name, grace, may_kill, &lock) {
         Err(Error::NotRunning { .. }) if killed => Ok(Stopped::Killed),
         other => other,
     }
@@ -67,6 +93,16 @@ pub fn stop_holding(
     runtime: &Runtime,
     name: &ContainerName,
     grace: Option<Duration>,
+    lock: &VerbLock,
+) -> Result<Stopped> {
+    end(runtime, name, grace, true, lock)
+}
+
+fn end(
+    runtime: &Runtime,
+    name: &ContainerName,
+    grace: Option<Duration>,
+    may_kill: bool,
     lock: &VerbLock,
 ) -> Result<Stopped> {
     let (state, record) = runtime.state()?;
@@ -81,8 +117,11 @@ pub fn stop_holding(
         }
         _ => {}
     }
-    let polite = grace != Some(Duration::ZERO);
+    let polite = grace != Some(Duration::ZERO) || !may_kill;
     let ended = polite && ask(runtime, &Request::Stop, grace)?;
+    if !ended && !may_kill {
+        return Err(goes_on(name, grace));
+    }
     if !ended && !ask(runtime, &Request::Kill, Some(KILL_LIMIT))? {
         return Err(Error::other(format!(
             "container “{name}” was killed but has not ended within {} s; a process of it waits \
@@ -101,6 +140,14 @@ pub fn stop_holding(
     } else {
         Stopped::Killed
     })
+}
+
+fn goes_on(name: &ContainerName, grace: Option<Duration>) -> Error {
+    Error::other(format!(
+        "container “{name}” has not stopped in {} s and is not killed; it was asked to, and may stop \
+         yet (berth stop --kill {name} ends it)",
+        grace.unwrap_or_default().as_secs()
+    ))
 }
 
 /// Asks a container to stop, and does not wait for that.

@@ -103,7 +103,9 @@ fn fill(build: &Build<'_>, source: BorrowedFd<'_>, site: &Site) -> Result<()> {
     berth_kernel::mount::set_all_propagation(Propagation::Private)
         .map_err(|error| Error::os("make mounts private", error))?;
     let parts = parts(build, dir)?;
-    let skipped = |name: &std::ffi::OsStr| plan.skips(name);
+    let skipped = |name: &std::ffi::OsStr| {
+        plan.skips(name) || build.files.iter().any(|(file, _)| name == *file)
+    };
     let nothing = |_: &std::ffi::OsStr| false;
 
     let mut usage = Usage::default();

@@ -19,6 +19,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use berth_common::ContainerName;
+use berth_container_config::berth_toml::{self, Publish};
 use berth_kernel::fs as kernel_fs;
 
 use crate::commands::{VERB_PATIENCE, recover, stop};
@@ -26,6 +27,7 @@ use crate::create::{exists_already, refuse_existing};
 use crate::destroy::leftovers::{self, Kind, Site};
 use crate::destroy::refuse_mounts;
 use crate::error::{Error, Result};
+use crate::lxc;
 use crate::place::Place;
 use crate::state::{Runtime, State, VerbLock};
 
@@ -93,20 +95,22 @@ pub fn copy(place: &Place, options: &CopyOptions) -> Result<Copied> {
             options.target
         ));
     }
-    make_named(place, name, &options.target, &plan, options.changes)?;
+    let more = make_named(place, name, &options.target, &plan, options.changes)?;
+    hints.extend(more);
     drop(frozen);
     Ok(Copied { dir: target, hints })
 }
 
 /// Makes a container of another name from a plan of `source`, or of a snapshot of it: it says its
-/// own name where that one's stood, and its paths lead into itself.
+/// own name where that one's stood, its paths lead into itself, and it publishes no port: one of the
+/// host's leads to one container. Sentences for the user.
 pub fn make_named(
     place: &Place,
     source: &ContainerName,
     target: &ContainerName,
     plan: &Plan,
     changes: Changes,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     let (from, to) = (place.container_dir(source), place.container_dir(target));
     let mut text = plan.config_at(&to)?;
     if !changes.keep_name {
@@ -120,17 +124,39 @@ pub fn make_named(
     }
     text.move_paths(&from, &to);
     let text = text.into_text();
+    let without_ports = without_ports(&plan.source);
+    let files: Vec<(&str, String)> = without_ports
+        .iter()
+        .map(|(text, _)| (berth_toml::FILE, text.clone()))
+        .collect();
     let wanted = Build {
         plan,
         text: &text,
         target: &to,
         parent: &place.lxcpath,
-        files: &[],
+        files: &files,
         host_name: (!changes.keep_name).then(|| target.as_str()),
         moved: Some((&from, &to)),
         hooks: Some((source, target)),
     };
-    make(place, source, target, &wanted)
+    make(place, source, target, &wanted)?;
+    let hint = |(_, ports): (String, Vec<Publish>)| {
+        let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+        format!(
+            "“{target}” publishes none of the ports that lead to “{source}” ({}): each of the host's \
+             leads to one container (berth publish {target} gives it others)",
+            ports.join(", ")
+        )
+    };
+    Ok(without_ports.into_iter().map(hint).collect())
+}
+
+/// What the `berth.toml` in a directory says but for its ports, and these; `None` if it has none, or
+/// cannot be understood: then it is copied as it is.
+fn without_ports(dir: &Path) -> Option<(String, Vec<Publish>)> {
+    let path = dir.join(berth_toml::FILE);
+    let text = berth_toml::read_text(&path).ok()??;
+    berth_toml::unpublish(&text, &path, |_| true).ok()
 }
 
 /// Makes a container from a plan, and lets it stand.
@@ -213,6 +239,7 @@ fn publish(dir: &Path, name: &ContainerName, top: BorrowedFd<'_>, site: &Site) -
 pub struct Source {
     /// Sentences for the user: what was left by others and could not be removed.
     pub hints: Vec<String>,
+    place: Place,
     name: ContainerName,
     runtime: Runtime,
     state: State,
@@ -238,6 +265,7 @@ impl Source {
         let (state, record) = runtime.state()?;
         Ok(Self {
             hints,
+            place: place.clone(),
             name: name.clone(),
             runtime,
             state,
@@ -259,6 +287,10 @@ impl Source {
         otherwise: &str,
         hints: &mut Vec<String>,
     ) -> Result<Option<Frozen>> {
+        if self.state == State::Stopped {
+            // LXC's monitor would not have it stand still.
+            lxc::refuse_running(&self.place, &self.name)?;
+        }
         match (self.state, &self.record) {
             (State::Stopped, _) => stop::wait_for_monitor(&self.runtime).map(|()| None),
             (State::Aborted, Some(record)) => {

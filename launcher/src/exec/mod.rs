@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
+use crate::console::{Escape, Keys};
 use crate::error::{Error, Result};
 use crate::monitor::protocol::{Answer, ExecRequest, Request, Spared};
 use crate::place::Place;
@@ -59,6 +60,8 @@ pub struct Options {
     /// Whether it has a terminal of its own; `None`: a shell if standard input is one, a command if
     /// standard output is, too.
     pub terminal: Option<bool>,
+    /// The key that leaves at a terminal; `None`: all keys are the command's.
+    pub escape: Option<Escape>,
 }
 
 /// Runs a command in a running container and returns its exit code as a shell counts.
@@ -100,6 +103,7 @@ pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> 
         spared: options.spared,
         terminal,
     };
+    let keys = options.escape.map(Keys::new);
     let frame = Request::Exec(request, Vec::new()).frame();
     let mut streams = Streams::default();
     let fds = if terminal {
@@ -124,6 +128,7 @@ pub fn run(place: &Place, name: &ContainerName, options: Options) -> Result<u8> 
                 master,
                 stdin.as_fd(),
                 stdout.as_fd(),
+                keys,
                 &mut signals,
             )
             .map_err(failed)
@@ -226,6 +231,7 @@ fn proxy(
     master: OwnedFd,
     input: BorrowedFd<'_>,
     output: BorrowedFd<'_>,
+    mut keys: Option<Keys>,
     signals: &mut SignalQueue,
 ) -> Result<u8> {
     let size_from = match tty::is_terminal(input) {
@@ -267,7 +273,23 @@ fn proxy(
         let answered = is_ready(&fds[0]);
         let signalled = is_ready(&fds[1]);
         let typed = reads_input && fds.last().is_some_and(is_ready);
-        if typed && !read_input(input, &mut pending)? {
+        let mut more = true;
+        if typed {
+            let mut read = VecDeque::new();
+            more = read_input(input, &mut read)?;
+            let leaves = match &mut keys {
+                None => {
+                    pending.append(&mut read);
+                    false
+                }
+                Some(keys) => keys.pass(read.make_contiguous(), &mut pending),
+            };
+            if leaves {
+                // As when a terminal is closed: the command is hung up when we are gone.
+                return Ok(by_signal(Signal::SIGHUP as i32));
+            }
+        }
+        if !more {
             if raw.is_some() {
                 // The caller's terminal is gone; the command is hung up when we are.
                 return Ok(by_signal(Signal::SIGHUP as i32));

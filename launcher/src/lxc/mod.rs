@@ -99,18 +99,20 @@ pub fn refuse_running(place: &Place, name: &ContainerName) -> Result<()> {
 }
 
 /// Stops a container that runs under LXC: its init is asked by the signal of its configuration,
-/// and after `grace` LXC's monitor kills it. Whether it ended by itself.
+/// and after `grace` LXC's monitor kills it, unless it may not. Whether it ended by itself; `None` if
+/// it has not ended.
 pub fn stop(
     place: &Place,
     name: &ContainerName,
     running: Running,
     grace: Option<Duration>,
-) -> Result<bool> {
+    may_kill: bool,
+) -> Result<Option<bool>> {
     let init = PidFd::open(running.init)
         .map_err(|error| Error::os("open the container's first process", error))?;
     // The number meant init when LXC's monitor, which alone may reap it, was asked once more.
     if find(place, name)?.map(|again| again.init) != Some(running.init) {
-        return Ok(true);
+        return Ok(Some(true));
     }
     if grace != Some(Duration::ZERO) {
         let (config, _) = load_config(place, name)?;
@@ -119,8 +121,11 @@ pub fn stop(
         init.signal(signal)
             .map_err(|error| Error::os("ask the container's init to stop", error))?;
         if ends_within(&init, grace) {
-            return wait_for_monitor(place, name).map(|()| true);
+            return wait_for_monitor(place, name).map(|()| Some(true));
         }
+    }
+    if !may_kill {
+        return Ok(None);
     }
     if let Some(mut monitor) = connect(place, name)? {
         // It answers by the end of the connection.
@@ -132,7 +137,7 @@ pub fn stop(
             KILL_LIMIT.as_secs()
         )));
     }
-    wait_for_monitor(place, name).map(|()| false)
+    wait_for_monitor(place, name).map(|()| Some(false))
 }
 
 fn ends_within(init: &PidFd, limit: Option<Duration>) -> bool {

@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use berth_cgroups::CgroupDir;
+use berth_common::exit;
 use berth_container_config::berth_toml::{Probe, Ready};
 use berth_kernel::process::{Child, Exit, PidFd};
 
@@ -42,6 +43,19 @@ pub struct Readiness {
 struct Attempt {
     what: Tried,
     killed_at: Instant,
+}
+
+/// Why an attempt was in vain.
+struct Vain {
+    why: String,
+    /// Whether the next one will be, as far as anybody can tell: there is no such command.
+    always: bool,
+}
+
+impl From<String> for Vain {
+    fn from(why: String) -> Self {
+        Self { why, always: false }
+    }
 }
 
 enum Tried {
@@ -188,7 +202,9 @@ impl Readiness {
         };
         let result = match &mut attempt.what {
             Tried::Command(session) => command_result(session),
-            Tried::Port(process) => port::result(process, &self.plan.probe),
+            Tried::Port(process) => {
+                port::result(process, &self.plan.probe).map(|result| result.map_err(Vain::from))
+            }
         };
         match result {
             Some(Ok(())) => {
@@ -196,9 +212,14 @@ impl Readiness {
                 self.is_ready = true;
                 changes.push(Change::Ready);
             }
-            Some(Err(why)) => {
+            Some(Err(vain)) => {
                 self.attempt = None;
-                self.why = why;
+                // It is tried on, as after the time is over: what is not there may come.
+                if vain.always && !self.told {
+                    self.told = true;
+                    changes.push(Change::Late(format!("not ready: {}", vain.why)));
+                }
+                self.why = vain.why;
             }
             None if attempt.killed_at <= now => {
                 attempt.kill();
@@ -269,18 +290,28 @@ fn start_command(words: &[String], target: &Target<'_>) -> Result<Box<Session>, 
     Session::alone(target.plan, target.init, target.payload, request, fds).map(Box::new)
 }
 
-fn command_result(session: &mut Session) -> Option<Result<(), String>> {
+fn command_result(session: &mut Session) -> Option<Result<(), Vain>> {
     if let Err(error) = session.advance() {
         session.end();
-        return Some(Err(error.to_string()));
+        return Some(Err(error.to_string().into()));
     }
     if !session.is_over() {
         return None;
     }
     Some(match session.outcome() {
         Ok(Exit::Code(0)) => Ok(()),
-        Ok(other) => Err(format!("the command ended with {other}")),
-        Err(why) => Err(why),
+        // A shell's word for it.
+        Ok(Exit::Code(code)) if code == i32::from(exit::NOT_FOUND) => Err(Vain {
+            why: format!(
+                "the command ended with exit code {code}: a command that it names is not there"
+            ),
+            always: true,
+        }),
+        Ok(other) => Err(format!("the command ended with {other}").into()),
+        Err((code, why)) => Err(Vain {
+            why,
+            always: [exit::NOT_FOUND, exit::NOT_EXECUTABLE].contains(&code),
+        }),
     })
 }
 

@@ -79,12 +79,12 @@ impl Session {
         }
     }
 
-    /// How one that is over ended, or why it did not run.
-    pub fn outcome(&self) -> std::result::Result<Exit, String> {
+    /// How one that is over ended, or why it did not run, with the code for that.
+    pub fn outcome(&self) -> std::result::Result<Exit, (u8, String)> {
         match (&self.refusal, self.exit) {
-            (Some((_, why)), _) => Err(why.clone()),
+            (Some(refusal), _) => Err(refusal.clone()),
             (None, Some(exit)) => Ok(exit),
-            (None, None) => Err(KILLED_EARLY.to_owned()),
+            (None, None) => Err((exit::RUN_FAILED, KILLED_EARLY.to_owned())),
         }
     }
 

@@ -109,6 +109,13 @@ fn bind_one(address: SocketAddr, protocol: Protocol) -> nix::Result<OwnedFd> {
         // Each kind of address has a socket of its own.
         setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
     }
+    if protocol == Protocol::Udp && address.ip().is_unspecified() {
+        // Answers are to come from the address to which a client spoke.
+        match address {
+            SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
+            SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+        }
+    }
     if protocol == Protocol::Tcp {
         // Connections of a former start that linger do not count.
         setsockopt(&socket, sockopt::ReuseAddr, &true)?;

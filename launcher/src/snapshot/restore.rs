@@ -34,7 +34,7 @@ pub fn restore(
     let mut hints = source.hints.clone();
     let from = require(place, name, snapshot)?;
     match to {
-        Some(target) => to_new(place, name, &from, target)?,
+        Some(target) => hints.extend(to_new(place, name, &from, target)?),
         None => {
             source.stand_still(false, "", &mut hints)?;
             hints.extend(in_place(place, name, &from)?);
@@ -48,7 +48,7 @@ fn to_new(
     name: &ContainerName,
     from: &std::path::Path,
     new: &ContainerName,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     refuse_existing(&place.container_dir(new), new)?;
     refuse_mounts(from)?;
     let plan = Plan::new(place, from, How::Same)?;

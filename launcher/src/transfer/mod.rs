@@ -4,13 +4,15 @@
 //! of the container's ids and resolves every path within the container's root. Neither ever opens
 //! what the other named by a path.
 
+mod archive;
 mod receive;
 mod send;
 mod stream;
+mod tar;
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use berth_common::{ContainerName, Gid, Uid};
@@ -34,6 +36,8 @@ pub enum End {
     Inside(ContainerName, PathBuf),
     /// A path on the host.
     Host(PathBuf),
+    /// `-`: a tar archive, from standard input or to standard output.
+    Archive,
 }
 
 impl std::str::FromStr for End {
@@ -49,8 +53,9 @@ impl std::str::FromStr for End {
                 Ok(Self::Inside(name, PathBuf::from(path)))
             }
             None if text.is_empty() => {
-                Err("expected NAME:/path or a path, found nothing".to_owned())
+                Err("expected NAME:/path, a path or -, found nothing".to_owned())
             }
+            None if text == "-" => Ok(Self::Archive),
             None => Ok(Self::Host(PathBuf::from(text))),
         }
     }
@@ -80,6 +85,8 @@ impl std::str::FromStr for Ownership {
     }
 }
 
+const NOT_FOR_OUT: &str = "--owner is for files that are copied into a container; others are yours";
+
 /// Copies a file, or a directory with all in it, from one end to the other.
 pub fn copy(place: &Place, from: &End, to: &End, ownership: Option<Ownership>) -> Result<()> {
     let root = Ownership {
@@ -89,9 +96,7 @@ pub fn copy(place: &Place, from: &End, to: &End, ownership: Option<Ownership>) -
     match (from, to) {
         (End::Inside(name, source), End::Host(target)) => {
             if ownership.is_some() {
-                return Err(Error::other(
-                    "--owner is for files that are copied into a container; others are yours",
-                ));
+                return Err(Error::other(NOT_FOR_OUT));
             }
             let container = Container::open(place, name)?;
             let source = absolute(name, source)?;
@@ -116,11 +121,59 @@ pub fn copy(place: &Place, from: &End, to: &End, ownership: Option<Ownership>) -
                 },
             )
         }
+        (End::Inside(name, source), End::Archive) => {
+            if ownership.is_some() {
+                return Err(Error::other(NOT_FOR_OUT));
+            }
+            let stdout = std::io::stdout();
+            refuse_terminal(stdout.as_fd(), "to standard output")?;
+            let container = Container::open(place, name)?;
+            let source = absolute(name, source)?;
+            container.transfer(
+                Direction::Out,
+                |pipe| archive::pack(pipe, own_file(stdout.as_fd())?),
+                |root, pipe| send::send(pipe, &send::Source::inside(root, &source)?),
+            )
+        }
+        (End::Archive, End::Inside(name, target)) => {
+            let stdin = std::io::stdin();
+            refuse_terminal(stdin.as_fd(), "on standard input")?;
+            let container = Container::open(place, name)?;
+            // It has to be a directory.
+            let target = absolute(name, target)?.join("");
+            let ownership = ownership.unwrap_or(root);
+            container.transfer(
+                Direction::In,
+                |pipe| archive::unpack(own_file(stdin.as_fd())?, pipe),
+                |root, pipe| {
+                    let target = receive::Target::inside(root, &target)?;
+                    receive::receive(pipe, &target, Some(ownership))
+                },
+            )
+        }
         _ => Err(Error::other(
             "expected one of the two in a container, as in: berth cp FILE NAME:/path (between two \
              containers, take the way over the host)",
         )),
     }
+}
+
+/// Nobody types a tar archive, or reads one.
+fn refuse_terminal(stream: BorrowedFd<'_>, which: &str) -> Result<()> {
+    match berth_kernel::tty::is_terminal(stream) {
+        true => Err(Error::other(format!(
+            "- means a tar archive {which}, which is a terminal; use a pipe or a file, as in: \
+             berth cp NAME:/path - | tar -t (a file of that name is ./-)"
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Without the buffer of the standard library's.
+fn own_file(stream: BorrowedFd<'_>) -> Result<File> {
+    let own = stream.try_clone_to_owned();
+    own.map(File::from)
+        .map_err(|error| Error::os("use a standard stream", error))
 }
 
 fn absolute(name: &ContainerName, path: &Path) -> Result<PathBuf> {
@@ -370,6 +423,8 @@ mod tests {
             ("./web:x", End::Host("./web:x".into())),
             ("/tmp/a:b", End::Host("/tmp/a:b".into())),
             ("file", End::Host("file".into())),
+            ("-", End::Archive),
+            ("./-", End::Host("./-".into())),
         ] {
             assert_eq!(text.parse(), Ok(end), "{text}");
         }

@@ -109,6 +109,7 @@ fn head(name: OsString, attributes: &Attributes) -> Head {
         name,
         mode: attributes.permissions() & 0o777,
         modified: attributes.modified_seconds(),
+        size: attributes.size,
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Head {
     pub mode: u32,
     /// When its content changed last, in seconds since 1970.
     pub modified: i64,
+    /// How many bytes a file had when it was opened.
+    pub size: u64,
 }
 
 impl Item {
@@ -56,6 +58,7 @@ impl Item {
                 field(head.name.as_bytes());
                 field(&head.mode.to_le_bytes());
                 field(&head.modified.to_le_bytes());
+                field(&head.size.to_le_bytes());
                 match self {
                     Self::Directory(_) => b'd',
                     Self::File(_) => b'f',
@@ -104,6 +107,7 @@ fn head(from: &mut impl Read) -> Result<Head> {
         name: OsString::from_vec(field(from)?),
         mode: u32::from_le_bytes(number(from)?) & 0o777,
         modified: i64::from_le_bytes(number(from)?),
+        size: u64::from_le_bytes(number(from)?),
     })
 }
 
@@ -162,6 +166,7 @@ mod tests {
             name: "a b\n".into(),
             mode: 0o640,
             modified: -5,
+            size: 1 << 40,
         };
         let items = [
             Item::Directory(head.clone()),

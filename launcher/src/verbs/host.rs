@@ -1,14 +1,16 @@
-//! `berth grants`, `nic`, `cgroup`, `doctor`
+//! `berth grants`, `nic`, `cgroup`, `doctor`, `complete`
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::path::Path;
 
 use berth::cli;
 use berth::commands::cgroup;
+use berth::complete;
 use berth::doctor;
 use berth::error::{Error, Result};
 use berth::grant;
 use berth::nic;
+use berth::owner;
 use berth::time;
 use berth_common::{exit, path};
 use berth_kernel::process;
@@ -142,4 +144,17 @@ pub fn net_verb(verb: &cli::Net) -> Result<u8> {
     let words: Vec<CString> = words.filter_map(|word| CString::new(word).ok()).collect();
     let error = process::exec(program, &words, &[]);
     Err(Error::file("run", program, error))
+}
+
+/// Completion in a shell never fails and says nothing but what it offers.
+pub fn complete_verb(words: &[OsString]) -> Result<u8> {
+    if let Some(owner) = complete::owner_of(words).filter(|_| !owner::is_to_become()) {
+        let head = ["--user", &owner, "complete", "--"].map(OsString::from);
+        let arguments = [&head[..], words].concat();
+        return Ok(owner::run(&owner, &arguments, true).unwrap_or(exit::OK));
+    }
+    for line in complete::offer(words).lines() {
+        out(&line)?;
+    }
+    Ok(exit::OK)
 }

@@ -44,6 +44,7 @@ fn run(
             capabilities: manner.elevated.contains(&cli::Part::Capabilities),
             profiles: manner.elevated.contains(&cli::Part::Profiles),
         },
+        escape: manner.escape,
         terminal: match (manner.terminal, manner.no_terminal) {
             (true, _) => Some(true),
             (false, true) => Some(false),

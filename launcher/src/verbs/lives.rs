@@ -112,8 +112,19 @@ pub fn wait_verb(place: &Place, options: &cli::Wait) -> Result<u8> {
     wait::wait(place, &options.name, wanted, options.timeout).map(|()| exit::OK)
 }
 
-pub fn stop_verb(place: &Place, options: &cli::Stop) -> Result<u8> {
+pub fn stop_verb(place: &Place, all: &cli::StopOnly) -> Result<u8> {
+    let options = &all.stop;
     several::each(&options.names, |name| {
+        if all.reboot {
+            let limit = stop::grace(place, name, options.timeout);
+            return reboot::reboot(place, name, limit).map(|()| exit::OK);
+        }
+        if all.nokill {
+            let grace = stop::grace(place, name, options.timeout);
+            let stopped = stop::stop_without_killing(place, name, grace)?;
+            report_stopped(name, stopped, false, grace);
+            return Ok(exit::OK);
+        }
         if options.no_wait {
             stop::ask_to_stop(place, name)?;
             return Ok(exit::OK);

@@ -1,133 +1,14 @@
-//! `berth ls`, `info`
+//! `berth info`, `events`, `logs`
 
 use berth::cli;
 use berth::commands::{events, info, list, logs};
 use berth::error::Result;
-use berth::owner;
 use berth::place::Place;
 use berth::state::State;
 use berth::time;
 use berth_common::exit;
 
-use super::print::{dash, json, json_line, out, print_table, tell};
-
-pub fn list_verb(place: impl Fn() -> Result<Place>, options: &cli::Ls) -> Result<u8> {
-    if options.all_users {
-        return all_users(options);
-    }
-    let mut lines = list::list(&place()?)?;
-    lines.retain(|line| is_wanted(options, line.state));
-    if options.json {
-        json(&lines)?;
-        return Ok(exit::OK);
-    }
-    if options.names {
-        for line in &lines {
-            out(&line.name)?;
-        }
-        return Ok(exit::OK);
-    }
-    let all = !(options.running || options.stopped || options.frozen);
-    if lines.is_empty() && !all {
-        return Ok(exit::OK);
-    }
-    if lines.is_empty() {
-        tell("no containers yet; make one with: berth create NAME");
-        return Ok(exit::OK);
-    }
-    let row = |line: &list::Line| {
-        let or_dash = |text: String| if text.is_empty() { dash() } else { text };
-        [
-            line.name.clone(),
-            shown_state(line),
-            line.pid.map_or_else(dash, |pid| pid.to_string()),
-            or_dash(shown_addresses(&line.ipv4).join(", ")),
-            or_dash(shown_addresses(&line.ports).join(", ")),
-            if line.autostart {
-                "yes".to_owned()
-            } else {
-                dash()
-            },
-        ]
-    };
-    let head = ["NAME", "STATE", "PID", "IPV4", "PORTS", "BOOT"].map(str::to_owned);
-    let rows: Vec<[String; 6]> = [head].into_iter().chain(lines.iter().map(row)).collect();
-    if lines.iter().any(|line| !line.ports.is_empty()) {
-        print_table(&rows)?;
-    } else {
-        let narrow: Vec<[String; 5]> = rows
-            .into_iter()
-            .map(|[name, state, pid, ipv4, _, boot]| [name, state, pid, ipv4, boot])
-            .collect();
-        print_table(&narrow)?;
-    }
-    for line in &lines {
-        if let Some(problem) = &line.problem {
-            tell(&format!("berth: {}: {problem}", line.name));
-        }
-    }
-    Ok(exit::OK)
-}
-
-/// Without a filter all are.
-fn is_wanted(options: &cli::Ls, state: State) -> bool {
-    let wanted = [
-        (options.running, state.has_init()),
-        (options.stopped, state == State::Stopped),
-        (options.frozen, state == State::Frozen),
-    ];
-    let mut asked = wanted.iter().filter(|(asked, _)| *asked).peekable();
-    asked.peek().is_none() || asked.any(|(_, is)| *is)
-}
-
-/// The containers of all users, with the owner of each.
-fn all_users(options: &cli::Ls) -> Result<u8> {
-    let lists = owner::all()?;
-    let mut code = exit::OK;
-    let mut found = Vec::new();
-    for list in lists {
-        match list.containers {
-            Ok(containers) => {
-                let of_user = containers.into_iter().map(|one| (list.user.clone(), one));
-                found.extend(of_user);
-            }
-            Err(why) => {
-                tell(&format!("berth: {}: {why}", list.user));
-                code = exit::FAILED;
-            }
-        }
-    }
-    let state = |one: &serde_json::Value| -> State {
-        serde_json::from_value(one["state"].clone()).unwrap_or(State::Unknown)
-    };
-    found.retain(|(_, one)| is_wanted(options, state(one)));
-    if options.json {
-        let with_owner = found.into_iter().map(|(user, mut one)| {
-            one["owner"] = user.into();
-            one
-        });
-        json(&with_owner.collect::<Vec<_>>())?;
-        return Ok(code);
-    }
-    let text = |one: &serde_json::Value, key: &str| match &one[key] {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Number(number) => number.to_string(),
-        _ => dash(),
-    };
-    let head = ["OWNER", "NAME", "STATE", "PID", "BOOT"].map(str::to_owned);
-    let rows = found.iter().map(|(user, one)| {
-        let boot = one["autostart"] == serde_json::Value::Bool(true);
-        [
-            user.clone(),
-            text(one, "name"),
-            text(one, "state"),
-            text(one, "pid"),
-            if boot { "yes".to_owned() } else { dash() },
-        ]
-    });
-    print_table(&[head].into_iter().chain(rows).collect::<Vec<_>>())?;
-    Ok(code)
-}
+use super::print::{json, json_line, out, print_table, tell};
 
 fn shown_state(line: &list::Line) -> String {
     match line.lxc {

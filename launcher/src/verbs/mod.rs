@@ -6,6 +6,7 @@ pub mod devices;
 pub mod host;
 pub mod inside;
 pub mod keep;
+pub mod list;
 pub mod lives;
 pub mod look;
 pub mod ports;

@@ -1,5 +1,6 @@
 //! What is said to a person and what is printed for him or a program.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use berth::error::{Error, Result};
@@ -42,25 +43,28 @@ pub fn dash() -> String {
     "-".to_owned()
 }
 
-pub fn print_table<const N: usize>(rows: &[[String; N]]) -> Result<()> {
-    table(rows).iter().try_for_each(|line| out(line))
+pub fn print_table(rows: &[impl AsRef<[String]>]) -> Result<()> {
+    match rows {
+        [] => Ok(()),
+        rows => out(&table(rows).join("\n")),
+    }
 }
 
 /// The lines of a table, each column as wide as its widest cell.
-pub fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
-    let rows: Vec<[String; N]> = rows
+pub fn table(rows: &[impl AsRef<[String]>]) -> Vec<String> {
+    let rows: Vec<Vec<Cow<str>>> = rows
         .iter()
-        .map(|row| row.each_ref().map(|text| cell(text).into_owned()))
+        .map(|row| row.as_ref().iter().map(|text| cell(text)).collect())
         .collect();
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or_default()
-    };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths);
+    let mut widths: Vec<usize> = Vec::new();
+    for row in &rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |row: &Vec<Cow<str>>| {
+        let cells = row.iter().zip(&widths);
         let line: String = cells
             .map(|(cell, width)| format!("{cell:<width$}  "))
             .collect();

@@ -210,3 +210,97 @@ fn what_containers_take_on_the_disk_is_told() {
         assert!(names(&lxcpath(&container)).is_empty());
     });
 }
+
+#[test]
+fn a_tar_archive_goes_in_and_comes_out() {
+    on_host(|host| {
+        for owner in OWNERS {
+            let web = Container::create(host, owner, "web");
+            let id = if owner == Owner::User { SUBID } else { 0 };
+            let long = "long".repeat(40);
+            web.sh_on_host(&format!(
+                "rm -rf src out; mkdir -p src/deep/er; echo one >src/one; chmod 751 src/one; \
+                 echo two >src/deep/{long}; ln -s ../one src/deep/link; touch -d @1000000000 src/one; \
+                 head -c 100000 /dev/urandom >src/random; truncate -s 3M src/hole; mkdir src/closed; \
+                 chmod 500 src/closed; : >src/empty"
+            ));
+            for running in [false, true] {
+                if running {
+                    web.start();
+                }
+                // By GNU's format and by POSIX's, in any order, with the directory itself.
+                for format in ["gnu", "pax", "ustar"] {
+                    // That has no room for it.
+                    let (skip, other) = match format {
+                        "ustar" => ("--exclude=long*", "--exclude=long* --exclude=src"),
+                        _ => ("", "--exclude=src"),
+                    };
+                    web.sh_on_host(&format!(
+                        "tar -c --format={format} {skip} -C src . | berth cp - web:/srv && \
+                         berth cp web:/srv - >back.tar && rm -rf out && mkdir out && \
+                         tar -x -p -C out -f back.tar && diff -r {other} src out/srv && \
+                         test $(stat -c %a out/srv/one) = 751 && \
+                         test $(stat -c %a out/srv/closed) = 500 && \
+                         test $(stat -c %Y out/srv/one) = 1000000000 && \
+                         test $(readlink out/srv/deep/link) = ../one"
+                    ));
+                }
+                let seen = web.dir().join("rootfs/srv");
+                assert_eq!(whose(&seen.join("one")), (id, id, 0o751));
+                // A single file, whose directories are made; it belongs to whom it is said to.
+                web.sh_on_host("tar -c src/deep/link src/one | berth cp -o 33:44 - web:/srv/");
+                assert_eq!(whose(&seen.join("src/one")), (id + 33, id + 44, 0o751));
+                assert_eq!(whose(&seen.join("src")), (id + 33, id + 44, 0o755));
+                let one = web.sh_on_host("berth cp web:/srv/one - | tar -t");
+                assert_eq!(one, "one");
+            }
+            web.destroy();
+        }
+    });
+}
+
+#[test]
+fn no_archive_leads_out_of_its_directory() {
+    on_host(|host| {
+        let web = Container::create(host, Owner::User, "web");
+        web.sh_on_host(
+            "mkdir evil && echo x >evil/file && ln evil/file evil/second && mkfifo evil/pipe; \
+             tar -cP --transform 's,^,../../,' -f up.tar evil/file; \
+             tar -c -f hard.tar evil/file evil/second; tar -c -f pipe.tar evil/pipe; \
+             ln -s /home evil/way; tar -c -f link.tar evil/way; rm evil/way; mkdir evil/way; \
+             echo y >evil/way/in; tar -r -f link.tar evil/way/in; \
+             tar -c -f whole.tar evil/file; head -c 700 whole.tar >cut.tar; : >empty",
+        );
+        for (archive, why) in [
+            ("up.tar", "leads out of the directory"),
+            ("hard.tar", "a hard link"),
+            ("pipe.tar", "is a named pipe"),
+            ("link.tar", "way"),
+            ("cut.tar", "ends in the middle"),
+            ("empty", "no tar archive came"),
+            ("/etc/passwd", "is no tar archive"),
+        ] {
+            let script = format!("berth cp - web:/srv <{archive}");
+            let output = web.command("sh").args(["-c", &script]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{archive}: {said}");
+            assert!(said.contains(why), "{archive}: {said}");
+        }
+        let root = web.dir().join("rootfs");
+        assert!(!root.join("home/in").exists() && !web.dir().join("evil").exists());
+        for (words, why) in [
+            ("- web:/nowhere", "/nowhere"),
+            ("- web:/etc/passwd", "/etc/passwd"),
+            ("- -", "expected one of the two in a container"),
+        ] {
+            let script = format!("berth cp {words} <whole.tar");
+            let output = web.command("sh").args(["-c", &script]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(
+                !output.status.success() && said.contains(why),
+                "{words:?}: {said}"
+            );
+        }
+        web.destroy();
+    });
+}

@@ -58,14 +58,34 @@ fn a_copy_has_the_berth_toml_too() {
     on_host(|host| {
         let web = Container::create(host, Owner::User, "web");
         web.ok(&["publish", "web", "127.0.0.1:8080:80"]);
-        web.ok(&["copy", "web", "twin"]);
+        let file = web.dir().join("berth.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("# mine\nstop.timeout = \"7s\"\n{text}")).unwrap();
+        let copied = web.berth(&["copy", "web", "twin"]);
+        let told = String::from_utf8_lossy(&copied.stderr).into_owned();
+        assert!(copied.status.success(), "{told}");
         let twin = Container {
             host,
             owner: Owner::User,
             name: "twin",
         };
-        assert_eq!(twin.info("Published"), "127.0.0.1:8080:80");
-        // Two cannot have one port.
+        // All but the ports, which two cannot have, and it says so.
+        assert!(told.contains("“twin” publishes none"), "{told}");
+        assert!(told.contains("(127.0.0.1:8080:80)"), "{told}");
+        let its = fs::read_to_string(twin.dir().join("berth.toml")).unwrap();
+        assert!(its.contains("# mine") && its.contains("\"7s\""), "{its}");
+        assert!(!twin.ok(&["info", "twin"]).contains("Published"));
+        assert_eq!(web.info("Published"), "127.0.0.1:8080:80");
+        web.ok(&["snapshot", "create", "web"]);
+        let restored = web.berth(&["snapshot", "restore", "web", "snap0", "--to", "third"]);
+        let told = String::from_utf8_lossy(&restored.stderr).into_owned();
+        assert!(told.contains("“third” publishes none"), "{told}");
+        // Back in its own place it has them.
+        web.ok(&["snapshot", "restore", "web", "snap0"]);
+        assert_eq!(web.info("Published"), "127.0.0.1:8080:80");
+        web.ok(&["snapshot", "delete", "web", "--all"]);
+        web.ok(&["destroy", "--force", "third"]);
+        twin.ok(&["publish", "twin", "127.0.0.1:8080:80"]);
         web.start();
         twin.start_is_refused("in use by container “web”");
         twin.ok(&["unpublish", "twin", "--all"]);

@@ -87,6 +87,37 @@ fn datagrams_go_both_ways_for_each_client() {
     });
 }
 
+/// The kernel would choose the address of an answer by the way back, which is another one here.
+#[test]
+fn answers_come_from_the_address_to_which_the_client_spoke() {
+    in_container(Owner::User, "", |web| {
+        let _server = Server::echo_datagrams(web, "127.0.0.1:53");
+        web.on_host("ip -6 address add fd00:77::2/128 dev lo nodad");
+        web.ok(&["publish", "web", "5353:53", "--protocol", "udp"]);
+        for (own, others) in [
+            ("127.0.0.1:0", ["127.0.0.2:5353", "127.0.0.3:5353"]),
+            ("[::1]:0", ["[fd00:77::2]:5353", "[::1]:5353"]),
+        ] {
+            // One socket speaks to both, whose answers are told apart by where they come from.
+            let client = UdpSocket::bind(own).unwrap();
+            let limit = Some(Duration::from_millis(200));
+            client.set_read_timeout(limit).unwrap();
+            for other in others {
+                let mut buffer = [0; 100];
+                eventually("an answer", || {
+                    client.send_to(other.as_bytes(), other).unwrap();
+                    matches!(
+                        client.recv_from(&mut buffer),
+                        Ok((length, from))
+                            if buffer[..length] == *other.as_bytes()
+                                && from.to_string() == other
+                    )
+                });
+            }
+        }
+    });
+}
+
 #[test]
 fn what_cannot_be_had_is_refused_with_who_has_it() {
     on_host(|host| {

@@ -55,6 +55,37 @@ fn a_start_returns_when_the_command_inside_says_so() {
 }
 
 #[test]
+fn a_command_that_does_not_exist_is_told_at_once() {
+    on_host(|host| {
+        let late = "interval = \"50ms\"\ntimeout = \"10min\"\n";
+        for (command, why) in [
+            (
+                "[\"/run/ok\"]",
+                "there is no command “/run/ok” in the container",
+            ),
+            ("[\"sh\", \"-c\", \"/run/ok\"]", "exit code 127"),
+            ("[\"/etc/passwd\"]", "cannot execute “/etc/passwd”"),
+        ] {
+            let toml = format!("[ready]\ncommand = {command}\n{late}");
+            let web = container(host, "web", &toml, "");
+            let said = fails(&web);
+            assert!(
+                said.contains("goes on running and is not ready: "),
+                "{said}"
+            );
+            assert!(said.contains(why), "{said}");
+            if !command.contains("passwd") {
+                // It may come, and counts then.
+                assert_eq!(web.info("State"), "running, not ready");
+                web.sh("printf '#!/bin/sh\\n' > /run/k; chmod 755 /run/k; mv /run/k /run/ok");
+                web.ok(&["wait", "web", "--ready", "--timeout", "20"]);
+            }
+            web.destroy();
+        }
+    });
+}
+
+#[test]
 fn a_probe_that_hangs_is_killed_and_an_end_is_told_at_once() {
     on_host(|host| {
         let toml = "[ready]\ncommand = [\"/bin/sleep\", \"1000\"]\ntimeout = \"200ms\"\ninterval = \"100s\"\n";

@@ -80,6 +80,12 @@ fn what_runs_under_lxc_is_seen_and_stopped_by_berth() {
                 (&["start", "--here", "web"][..], 1),
                 (&["destroy", "web"], 1),
                 (&["exec", "web", "--", "true"], 125),
+                (&["copy", "web", "twin"], 1),
+                (&["copy", "--running", "web", "twin"], 1),
+                (&["copy", "--snapshot", "web", "twin"], 1),
+                (&["rename", "web", "twin"], 1),
+                (&["snapshot", "create", "web"], 1),
+                (&["stop", "--reboot", "web"], 1),
             ] {
                 let output = container.berth(words);
                 assert_eq!(output.status.code(), Some(code), "{words:?}");
@@ -89,7 +95,8 @@ fn what_runs_under_lxc_is_seen_and_stopped_by_berth() {
                     "{said}"
                 );
             }
-            container.ok(&["stop", "-t", "30", "web"]);
+            assert_eq!(container.ok(&["ls", "-1"]), "web\n");
+            container.ok(&["stop", "--nokill", "-t", "30", "web"]);
             assert_eq!(state(container), "stopped");
             start();
             container.ok(&["stop", "--kill", "web"]);

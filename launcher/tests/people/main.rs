@@ -2,6 +2,7 @@
 //!
 //! The tests run on private hosts in namespaces, which takes root.
 
+mod completion;
 mod devices;
 mod figures;
 mod foreground;

@@ -89,3 +89,29 @@ fn a_key_that_interrupts_reaches_a_command_without_a_terminal() {
         seat.ends(5);
     });
 }
+
+#[test]
+fn a_key_leaves_a_command_that_is_hung_up_then() {
+    in_container(Owner::User, "", |container| {
+        // Without one every key is the command's.
+        let mut seat = Seated::at(container, &["exec", "web", "--", "head", "-c", "3"]);
+        container.wait_for("pidof head");
+        seat.types("\x01q\n");
+        seat.ends(0);
+        let script = "trap '' INT; echo ready; sleep 1000";
+        let words = ["exec", "--escape", "^a", "web", "--", "sh", "-c", script];
+        let mut seat = Seated::at(container, &words);
+        seat.sees("ready");
+        // Twice means the key itself.
+        seat.types("\x01\x01x");
+        seat.sees("^Ax");
+        seat.types("\x01q");
+        seat.ends(129);
+        container.wait_for("! pidof sleep");
+        use nix::sys::termios::{LocalFlags, tcgetattr};
+        let left = tcgetattr(&seat.terminal.slave).unwrap().local_flags;
+        assert!(left.contains(LocalFlags::ICANON | LocalFlags::ECHO));
+        let wrong = container.berth(&["exec", "--escape", "aa", "web", "--", "true"]);
+        assert_eq!(wrong.status.code(), Some(2));
+    });
+}

@@ -160,8 +160,17 @@ fn limits_above_hold_for_containers_and_are_not_the_users() -> Result {
     let before = host
         .root(&format!("grep ^oom_kill {LASTING}/memory.events"))?
         .ok()?;
+    alice
+        .run("berth events web >events 2>&1 & echo $! >events.pid")?
+        .ok()?;
+    host.wait_until(
+        "grep -q inotify /proc/$(cat /home/alice/events.pid)/fdinfo/*",
+        SOON,
+    )?;
     let output = alice.run_for(&format!("berth exec web -- {greedy}"), SOON)?;
     assert_eq!(output.code, 137, "{output}");
+    host.wait_until("grep -q '  web  oom$' /home/alice/events", SOON)?;
+    alice.run("kill $(cat events.pid)")?.ok()?;
     let after = host
         .root(&format!("grep ^oom_kill {LASTING}/memory.events"))?
         .ok()?;

@@ -194,7 +194,7 @@ fn checks(workspace: &Workspace, progress: &Progress, tally: &mut Tally) {
         "licences",
         progress.during("licences", || licences::check(workspace)),
     );
-    tally.check("manual pages and completions", man::check(workspace));
+    tally.check("manual pages", man::check(workspace));
 }
 
 /// Those programs that have a test of that name.

@@ -14,6 +14,8 @@ pub(super) struct Seen {
     exit: Option<LastExit>,
     /// Whether a life under this monitor has ended.
     lived: bool,
+    /// How many processes were killed for want of memory under this monitor.
+    oom_kills: u64,
 }
 
 impl Default for Seen {
@@ -26,6 +28,7 @@ impl Default for Seen {
             init: None,
             exit: None,
             lived: false,
+            oom_kills: 0,
         }
     }
 }
@@ -46,7 +49,13 @@ impl Seen {
             exit: record.last_exit.clone(),
             // A monitor's record begins without an end.
             lived: record.last_exit.is_some(),
+            oom_kills: record.oom_kills,
         }
+    }
+
+    /// What the kernel counts by now; the monitor writes it down only when a life ends.
+    pub(super) fn count_oom_kills(&mut self, kills: u64) {
+        self.oom_kills = self.oom_kills.max(kills);
     }
 }
 
@@ -56,6 +65,12 @@ pub(super) fn between(old: &Seen, new: &Seen) -> Vec<(&'static str, Option<Strin
     let same_monitor = old.monitor == new.monitor;
     let same_life = same_monitor && old.init == new.init && old.exit == new.exit;
     let exit = || new.exit.as_ref().map(|exit| exit.how.clone());
+    // A former monitor's cgroup is gone with its count.
+    let before = if same_monitor { old.oom_kills } else { 0 };
+    let out_of_memory = new.oom_kills > before;
+    if out_of_memory && same_monitor {
+        told.push(("oom", None));
+    }
     let has_ended = old.init.is_some() && !same_life;
     if has_ended && (!same_monitor || !is_end(new.state)) {
         // Of a former monitor nothing is known any more.
@@ -84,6 +99,9 @@ pub(super) fn between(old: &Seen, new: &Seen) -> Vec<(&'static str, Option<Strin
         (_, State::Aborted) => told.push(("aborted", None)),
         (_, State::Unknown) => {}
     }
+    if out_of_memory && !same_monitor {
+        told.push(("oom", None));
+    }
     if new.ready && !(old.ready && same_life) {
         told.push(("ready", None));
     }
@@ -109,6 +127,7 @@ mod tests {
                 at,
             }),
             lived: exit.is_some(),
+            oom_kills: 0,
         }
     }
 
@@ -158,6 +177,35 @@ mod tests {
         let mut late = running.clone();
         late.ready = false;
         assert_eq!(words(&late, &running), ["ready"]);
+    }
+
+    #[test]
+    fn processes_that_were_killed_for_memory_are_told_before_what_follows() {
+        use State::{Running, Stopped};
+        let running = seen(Running, 5, None);
+        let with = |seen: &Seen, kills| Seen {
+            oom_kills: kills,
+            ..seen.clone()
+        };
+        assert_eq!(words(&running, &with(&running, 1)), ["oom"]);
+        assert_eq!(words(&with(&running, 1), &with(&running, 1)), [""; 0]);
+        assert_eq!(words(&with(&running, 1), &with(&running, 3)), ["oom"]);
+        let stopped = seen(Stopped, 0, Some(9));
+        assert_eq!(
+            words(&with(&running, 1), &with(&stopped, 2)),
+            ["oom", "stopped exit 9"]
+        );
+        // Another monitor counts from nought.
+        let mut other = with(&seen(Running, 7, None), 1);
+        other.monitor = 2;
+        assert_eq!(
+            words(&with(&running, 1), &other),
+            ["stopped", "running", "oom", "ready"]
+        );
+        let mut counted = running.clone();
+        counted.count_oom_kills(4);
+        counted.count_oom_kills(2);
+        assert_eq!(counted.oom_kills, 4);
     }
 
     #[test]

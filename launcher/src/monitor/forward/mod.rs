@@ -5,6 +5,7 @@
 //! event loop, no thread: what waits for somebody holds up nobody else, and everything that a
 //! stranger can make it keep is bounded.
 
+mod datagram;
 mod pipes;
 mod serve;
 mod target;

@@ -12,6 +12,7 @@ use berth_session_protocol::{Connection, Frame};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use super::datagram;
 use super::pipes::Pipes;
 use super::target::Addresses;
 use super::tcp::{self, Fate, Stream};
@@ -330,10 +331,9 @@ impl Server {
 
     fn serve_flow(&mut self, index: usize) {
         let gates = &self.gates;
-        // What the host's queue does not take is lost, as the network may lose it.
-        let host = |number: u32, datagram: &[u8], client| {
+        let host = |number: u32, datagram: &[u8], client, from| {
             if let Some(Socket::Udp(socket)) = gates.get(&number).map(|gate| &gate.socket) {
-                let _ = socket.send_to(datagram, client);
+                datagram::answer(socket, datagram, client, from);
             }
         };
         self.flows.take_from_inside(index, &mut self.buffer, host);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::SockType;
 
+use super::datagram::{self, Local};
 use super::target::{self, Addresses};
 
 /// More clients at once are not served.
@@ -25,6 +26,8 @@ const AT_ONCE: usize = 32;
 pub(super) struct Flow {
     pub(super) listener: u32,
     client: SocketAddr,
+    /// The host's address to which he speaks.
+    host: Option<Local>,
     inside: UdpSocket,
     last: Instant,
     answered: bool,
@@ -34,7 +37,7 @@ pub(super) struct Flow {
 #[derive(Default)]
 pub(super) struct Flows {
     list: Vec<Option<Flow>>,
-    by_client: HashMap<(u32, SocketAddr), usize>,
+    by_client: HashMap<(u32, SocketAddr, Option<Local>), usize>,
 }
 
 impl Flows {
@@ -57,20 +60,21 @@ impl Flows {
     ) -> Vec<usize> {
         let mut made = Vec::new();
         for _ in 0..AT_ONCE {
-            let (length, client) = match socket.recv_from(buffer) {
+            let received = match datagram::receive(socket, buffer) {
                 Ok(received) => received,
                 // A former answer did not arrive; that is all it says.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
                 Err(_) => return made,
             };
-            let datagram = &buffer[..length];
-            if let Some(index) = self.by_client.get(&(listener.0, client)).copied() {
+            let datagram = &buffer[..received.length];
+            let parties = (listener.0, received.client, received.to);
+            if let Some(index) = self.by_client.get(&parties).copied() {
                 if self.pass_on(index, datagram) {
                     continue;
                 }
                 self.remove(index);
             }
-            made.extend(self.begin(listener, client, datagram, addresses));
+            made.extend(self.begin(parties, listener.1, datagram, addresses));
         }
         made
     }
@@ -86,8 +90,8 @@ impl Flows {
     /// Makes a flow whose first datagram is this one.
     fn begin(
         &mut self,
-        (listener, port): (u32, u16),
-        client: SocketAddr,
+        (listener, client, host): (u32, SocketAddr, Option<Local>),
+        port: u16,
         datagram: &[u8],
         addresses: &mut Addresses,
     ) -> Option<usize> {
@@ -109,6 +113,7 @@ impl Flows {
         let flow = Flow {
             listener,
             client,
+            host,
             inside,
             last: Instant::now(),
             answered: false,
@@ -121,7 +126,7 @@ impl Flows {
             }
         };
         self.list[index] = Some(flow);
-        self.by_client.insert((listener, client), index);
+        self.by_client.insert((listener, client, host), index);
         Some(index)
     }
 
@@ -133,12 +138,12 @@ impl Flows {
         (last.elapsed() >= SILENT).then(|| self.remove(index))
     }
 
-    /// Passes answers on to `host`: by which socket, what, and to whom.
+    /// Passes answers on to `host`: by which socket, what, to whom, and from which address.
     pub(super) fn take_from_inside(
         &mut self,
         index: usize,
         buffer: &mut [u8],
-        host: impl Fn(u32, &[u8], SocketAddr),
+        host: impl Fn(u32, &[u8], SocketAddr, Option<Local>),
     ) {
         let Some(Some(flow)) = self.list.get_mut(index) else {
             return;
@@ -148,7 +153,7 @@ impl Flows {
                 Ok(length) => {
                     flow.last = Instant::now();
                     flow.answered = true;
-                    host(flow.listener, &buffer[..length], flow.client);
+                    host(flow.listener, &buffer[..length], flow.client, flow.host);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -162,7 +167,8 @@ impl Flows {
 
     fn remove(&mut self, index: usize) {
         if let Some(flow) = self.list.get_mut(index).and_then(Option::take) {
-            self.by_client.remove(&(flow.listener, flow.client));
+            self.by_client
+                .remove(&(flow.listener, flow.client, flow.host));
         }
     }
 

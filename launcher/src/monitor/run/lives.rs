@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use berth_cgroups::CgroupDir;
 use berth_kernel::process::Exit;
 use berth_kernel::signal::SignalQueue;
 use nix::sys::signal::Signal;
@@ -25,6 +26,9 @@ impl Run<'_> {
         loop {
             let exit = self.serve_one_life(signals);
             self.last = Some(exit);
+            // The cgroup that counts goes with the container.
+            let payload = self.cgroup.map(|cgroup| &cgroup.payload);
+            self.record.oom_kills = payload.and_then(CgroupDir::oom_kills).unwrap_or(0);
             self.record.last_exit = Some(LastExit {
                 how: in_words(exit),
                 at: now(),
