@@ -80,6 +80,8 @@ pub const OWN_LXC_SNIPPET_DIR: &str = join!(CONFIG_SNIPPET_DIR, "/lxc");
 pub const ETC_DIR: &str = "/etc/berth";
 /// The bridge's configuration.
 pub const NET_CONF: &str = "/etc/berth/net.toml";
+/// Further bridges, one a file.
+pub const NET_CONF_DIR: &str = "/etc/berth/net.d";
 /// Limits of users' cgroups on hosts without systemd: every `*.conf` here.
 pub const LIMITS_DIR: &str = "/etc/berth/limits.d";
 /// A file named like the user here means that his containers start at boot, on hosts without

@@ -13,12 +13,13 @@ use std::net::IpAddr;
 const NOT_SUPPORTED: i32 = 95;
 
 /// The bridge of this name, if there is one. Another interface of that name is an error.
-pub fn find(socket: &mut Socket, name: &InterfaceName) -> Result<Option<Link>, Error> {
+pub fn find(socket: &mut Socket, config: &Config) -> Result<Option<Link>, Error> {
+    let name = &config.bridge;
     let link = socket.find_link(name)?;
     match link {
         Some(link) if link.kind.as_deref() != Some("bridge") => Err(Error::Refused(format!(
             "{name} is no bridge but another interface: name another bridge in {}",
-            berth_common::path::NET_CONF
+            config.file.display()
         ))),
         link => Ok(link),
     }
@@ -36,7 +37,7 @@ pub fn ensure(
     let act = Act::Bridge {
         name: name.to_string(),
     };
-    if find(socket, name)?.is_none() {
+    if find(socket, config)?.is_none() {
         journal.record(act.clone())?;
         let bridge = Bridge {
             name,
@@ -44,9 +45,17 @@ pub fn ensure(
             // Only a change of the MTU makes it stay whatever ports come and go (the kernel's
             // BROPT_MTU_SET_BY_USER), so it is created with another one.
             mtu: Some(config.mtu - 1),
+            vlan_filtering: config.vlan_filtering,
         };
         if let Err(error) = socket.create_bridge(&bridge) {
             journal.forget(&act)?;
+            if error.errno() == Some(NOT_SUPPORTED) && config.vlan_filtering {
+                return Err(Error::Refused(format!(
+                    "cannot create the bridge {name}: this kernel has no bridges, or none that keep \
+                     virtual LANs apart (vlan-filtering = true in {})",
+                    config.file.display()
+                )));
+            }
             if error.errno() == Some(NOT_SUPPORTED) {
                 return Err(Error::Refused(format!(
                     "cannot create the bridge {name}: this kernel has no bridges \

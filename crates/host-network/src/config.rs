@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::lxc_net::LxcNet;
 use crate::six::SixAddress;
-use crate::subnet::HostAddress;
+use crate::subnet::{HostAddress, Subnet};
 use crate::sysctl;
 use berth_common::position::{key_at, line_of, one_line};
 use berth_common::{InterfaceName, path};
@@ -32,9 +32,20 @@ pub enum FirewallChoice {
     Iptables,
 }
 
+/// The file that is always there, if only with defaults.
+const MAIN: &str = path::NET_CONF;
+/// Beside it: a file for each further bridge.
+const MORE: &str = path::NET_CONF_DIR;
+/// The longest name of such a file, so that tables and comments can bear it.
+const LONGEST: usize = 32;
+
 /// What is to be set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// Which of the networks: empty for that of net.toml, the name of its file for another.
+    pub name: String,
+    /// The file that says so.
+    pub file: PathBuf,
     /// The bridge.
     pub bridge: InterfaceName,
     /// Its address and network.
@@ -61,6 +72,12 @@ pub struct Config {
     pub domain: Option<String>,
     /// Whether containers reach what the host reaches, under the host's address.
     pub nat: bool,
+    /// Whether they do under their own addresses, and are reached at them.
+    pub routed: bool,
+    /// Whether the bridge keeps virtual LANs apart.
+    pub vlan_filtering: bool,
+    /// IPv4 networks of Berth's other bridges.
+    pub others: Vec<Subnet>,
     /// Whether containers of different users are kept apart.
     pub isolate_users: bool,
     /// Where the rules go.
@@ -85,8 +102,10 @@ struct File {
     #[serde(default = "yes")]
     dns: bool,
     domain: Option<Spanned<String>>,
-    #[serde(default = "yes")]
-    nat: bool,
+    nat: Option<bool>,
+    routed: Option<Spanned<bool>>,
+    #[serde(default)]
+    vlan_filtering: bool,
     #[serde(default = "yes")]
     isolate_users: bool,
     firewall: Option<Spanned<String>>,
@@ -97,18 +116,62 @@ fn yes() -> bool {
 }
 
 impl Config {
+    /// Reads what is to be set up: net.toml, and each file in net.d. A file that is wrong keeps no other
+    /// network from being set up.
+    pub fn read_all() -> Result<(Vec<Self>, Vec<Error>), Error> {
+        let lxc = LxcNet::read()?;
+        let mut all = vec![Self::read(Path::new(MAIN), String::new(), &lxc)?];
+        let mut errors = Vec::new();
+        for (name, file) in more_files()? {
+            match Self::read(&file, name, &LxcNet::default()) {
+                Ok(config) => match all.iter().find(|other| other.bridge == config.bridge) {
+                    None => all.push(config),
+                    Some(other) => errors.push(Error::Config {
+                        line: None,
+                        why: format!(
+                            "the bridge {} is that of {} already: name another one",
+                            config.bridge,
+                            other.file.display()
+                        ),
+                        path: config.file,
+                    }),
+                },
+                Err(error) => errors.push(error),
+            }
+        }
+        let subnets: Vec<Subnet> = all.iter().map(|config| config.address.subnet).collect();
+        for (at, config) in all.iter_mut().enumerate() {
+            let others = subnets.iter().enumerate().filter(|(other, _)| *other != at);
+            config.others = others.map(|(_, subnet)| *subnet).collect();
+        }
+        Ok((all, errors))
+    }
+
     /// Reads a file. Without one everything has its default.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    fn read(path: &Path, name: String, lxc: &LxcNet) -> Result<Self, Error> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             Err(source) => return Err(Error::file("read", path)(source)),
         };
-        let config = Self::with(&text, path, &LxcNet::read()?)?;
+        let config = Self::with(&text, path, lxc)?;
+        if !name.is_empty() && config.bridge.as_str() == path::DEFAULT_BRIDGE {
+            return Err(Error::Config {
+                path: path.to_owned(),
+                line: None,
+                why: format!("expected a bridge of its own, as in: bridge = \"br-{name}\""),
+            });
+        }
         Ok(Self {
             ipv6: config.ipv6.filter(|_| host_has_ipv6()),
+            name,
             ..config
         })
+    }
+
+    /// Whether the host passes on what containers send.
+    pub fn forwards(&self) -> bool {
+        self.nat || self.routed
     }
 
     /// Parses the text of a file; `path` is for messages.
@@ -271,7 +334,16 @@ impl Config {
                 _ => return Err(because(text, "expected auto, nft or iptables")),
             },
         };
+        let routed = file.routed.as_ref().is_some_and(|routed| *routed.get_ref());
+        let nat = file.nat.unwrap_or(!routed);
+        if let (true, true, Some(routed)) = (nat, routed, &file.routed) {
+            let why = "routed: containers go out under their own addresses or, with nat, under the \
+                       host's, not both";
+            return Err(wrong(Some(routed.span().start), why.to_owned()));
+        }
         Ok(Self {
+            name: String::new(),
+            file: path.to_owned(),
             bridge,
             address,
             ipv6,
@@ -284,10 +356,49 @@ impl Config {
             dnsmasq_conf,
             dns: file.dns,
             domain,
-            nat: file.nat,
+            nat,
+            routed,
+            vlan_filtering: file.vlan_filtering,
+            others: Vec::new(),
             isolate_users: file.isolate_users,
             firewall,
         })
+    }
+}
+
+/// Names and files, by name. Other files there are none of ours.
+fn more_files() -> Result<Vec<(String, PathBuf)>, Error> {
+    let entries = match fs::read_dir(MORE) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(Error::file("list", MORE)(source)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(Error::file("list", MORE))?.path();
+        let name = path.file_stem().and_then(|stem| stem.to_str());
+        let is_toml = path
+            .extension()
+            .is_some_and(|extension| extension == "toml");
+        if let (Some(name), true) = (name.filter(|name| is_name(name)), is_toml) {
+            files.push((name.to_owned(), path));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// What tables and comments of firewalls take as part of theirs.
+pub fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=LONGEST).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('-')
+}
+
+/// What marks everything of a network's: its tables, its rules, its processes.
+pub fn mark(name: &str) -> String {
+    match name {
+        "" => "berth-net".to_owned(),
+        name => format!("berth-net-{name}"),
     }
 }
 
@@ -384,7 +495,7 @@ mod tests {
             .collect();
         assert_eq!(
             uncommented.lines().count(),
-            14,
+            16,
             "every key is shown:\n{uncommented}"
         );
         let said = Config {
@@ -476,6 +587,7 @@ mod tests {
             ("firewall = \"pf\"\n", 1, "nft"),
             ("ipv6 = \"fd00::/64\"\n", 1, "auto, or off"),
             ("dhcp-max = 0\n", 1, "dhcp-max"),
+            ("nat = true\nrouted = true\n", 2, "routed"),
             ("dnsmasq-conf = \"x\"\n", 1, "absolute"),
             (
                 "[reservations]\nweb = \"10.0.0.1\"\n",

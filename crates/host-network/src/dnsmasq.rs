@@ -27,8 +27,12 @@ const LOOKS: usize = 50;
 /// How long it may take to end when asked to, before it is killed.
 const END: Duration = Duration::from_secs(3);
 
-fn pid_file() -> PathBuf {
-    Path::new(NET_RUN_DIR).join("dnsmasq.pid")
+fn pid_file(name: &str) -> PathBuf {
+    let file = match name {
+        "" => "dnsmasq.pid".to_owned(),
+        name => format!("dnsmasq-{name}.pid"),
+    };
+    Path::new(NET_RUN_DIR).join(file)
 }
 
 /// Where it writes down who was given what.
@@ -37,8 +41,8 @@ pub fn lease_file(config: &Config) -> PathBuf {
 }
 
 /// The argument by which our dnsmasq is told from any other.
-fn mark() -> String {
-    format!("--pid-file={}", pid_file().display())
+fn mark(name: &str) -> String {
+    format!("--pid-file={}", pid_file(name).display())
 }
 
 /// Who serves names.
@@ -92,10 +96,10 @@ impl Server {
         done: &mut Vec<String>,
         warnings: &mut Vec<String>,
     ) -> Result<(), Error> {
-        if is_current(config, &running()?, self) {
+        if is_current(config, &running(&config.name)?, self) {
             return Ok(());
         }
-        stop()?;
+        stop(&config.name)?;
         for dir in STATE_DIRS {
             make_dir(Path::new(dir))?;
         }
@@ -149,7 +153,7 @@ fn arguments(config: &Config, names: &Names, server: &Server) -> Vec<String> {
     let more = more.unwrap_or(Path::new("/dev/null"));
     let mut all = vec![
         format!("--conf-file={}", more.display()),
-        mark(),
+        mark(&config.name),
         format!("--user={}", server.user.name),
         "--bind-interfaces".to_owned(),
         format!("--interface={}", config.bridge),
@@ -195,7 +199,7 @@ fn arguments(config: &Config, names: &Names, server: &Server) -> Vec<String> {
                 "--dhcp-range={network},ra-names,{},{LEASE_TIME}",
                 six.prefix()
             ));
-            if !config.nat {
+            if !config.forwards() {
                 // Seconds between advertisements as usual, a default route for none.
                 all.push(format!("--ra-param={},0,0", config.bridge));
             }
@@ -203,7 +207,7 @@ fn arguments(config: &Config, names: &Names, server: &Server) -> Vec<String> {
                 all.push("--dhcp-option=option6:dns-server".to_owned());
             }
         }
-        if !config.nat {
+        if !config.forwards() {
             // No way out: no default route either.
             all.push("--dhcp-option=option:router".to_owned());
         }
@@ -266,7 +270,7 @@ fn is_current(config: &Config, processes: &[Process], server: &Server) -> bool {
 /// The pid file is not believed: dnsmasq may write to it after it has given up root. A process is
 /// ours if it has the mark among its arguments, runs in our network and as a user that we start
 /// it as; no unprivileged user can bring such a one about.
-pub fn running() -> Result<Vec<Process>, Error> {
+pub fn running(name: &str) -> Result<Vec<Process>, Error> {
     let mut uids = vec![0];
     for name in USERS {
         uids.extend(
@@ -278,7 +282,7 @@ pub fn running() -> Result<Vec<Process>, Error> {
     }
     let network =
         fs::read_link("/proc/self/ns/net").map_err(Error::file("read", "/proc/self/ns/net"))?;
-    let mark = mark();
+    let mark = mark(name);
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").map_err(Error::file("list", "/proc"))? {
         let entry = entry.map_err(Error::file("list", "/proc"))?;
@@ -317,11 +321,11 @@ pub fn running() -> Result<Vec<Process>, Error> {
 
 /// Ends it, and removes the pid file. One that is just becoming a daemon has a child that the
 /// first look may not have seen, so this looks until nothing is found twice.
-pub fn stop() -> Result<(), Error> {
+pub fn stop(name: &str) -> Result<(), Error> {
     let mut errors = Vec::new();
     let mut empty_looks = 0;
     for _ in 0..LOOKS {
-        let all = running()?;
+        let all = running(name)?;
         if all.is_empty() {
             empty_looks += 1;
             if empty_looks == 2 {
@@ -332,7 +336,7 @@ pub fn stop() -> Result<(), Error> {
         }
         empty_looks = 0;
         for process in all {
-            if let Err(source) = end(process.pid) {
+            if let Err(source) = end(name, process.pid) {
                 let pid = process.pid;
                 errors.push(Error::Refused(format!(
                     "cannot end dnsmasq ({pid}): {source}"
@@ -343,16 +347,16 @@ pub fn stop() -> Result<(), Error> {
             break;
         }
     }
-    match fs::remove_file(pid_file()) {
+    match fs::remove_file(pid_file(name)) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            errors.push(Error::file("remove", pid_file())(error));
+            errors.push(Error::file("remove", pid_file(name))(error));
         }
         _ => {}
     }
     Error::collect(errors)
 }
 
-fn end(pid: i32) -> io::Result<()> {
+fn end(name: &str, pid: i32) -> io::Result<()> {
     const GONE: i32 = 3; // ESRCH
     const TERMINATE: i32 = 15;
     const KILL: i32 = 9;
@@ -361,7 +365,7 @@ fn end(pid: i32) -> io::Result<()> {
         other => other?,
     };
     // The number may have been given to another process before it was opened.
-    if !running().is_ok_and(|all| all.iter().any(|process| process.pid == pid)) {
+    if !running(name).is_ok_and(|all| all.iter().any(|process| process.pid == pid)) {
         return Ok(());
     }
     for signal in [TERMINATE, KILL] {

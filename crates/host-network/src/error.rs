@@ -54,7 +54,7 @@ impl Error {
     }
 
     /// One error of several, or nothing if there is none.
-    pub(crate) fn collect(mut errors: Vec<Self>) -> Result<(), Self> {
+    pub fn collect(mut errors: Vec<Self>) -> Result<(), Self> {
         match errors.len() {
             0 => Ok(()),
             1 => Err(errors.remove(0)),

@@ -3,7 +3,7 @@
 //! With nftables they stand in a table of our own; where the host uses iptables, they go to the head
 //! of its chains. What other tables of nftables drop is another module's.
 
-use crate::config::{Config, FirewallChoice};
+use crate::config::{Config, FirewallChoice, is_name, mark};
 use crate::error::Error;
 use crate::program;
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,6 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Marks every rule of ours, and names our table.
-const MARK: &str = "berth-net";
 /// The variants of iptables; the host's own choice first (update-alternatives(1)).
 const IPTABLES: [&str; 3] = ["iptables", "iptables-legacy", "iptables-nft"];
 
@@ -96,10 +94,10 @@ pub fn candidates(config: &Config, family: Family) -> Vec<Backend> {
     if choice == FirewallChoice::Auto {
         all.extend(iptables_in_use(family).map(|program| Backend::Iptables { program }));
     }
-    if choice != FirewallChoice::Iptables && config.nat && program::find("nft").is_some() {
+    if choice != FirewallChoice::Iptables && config.forwards() && program::find("nft").is_some() {
         all.push(Backend::Nft);
     }
-    if choice == FirewallChoice::Iptables || (choice == FirewallChoice::Auto && config.nat) {
+    if choice == FirewallChoice::Iptables || (choice == FirewallChoice::Auto && config.forwards()) {
         all.extend(IPTABLES.into_iter().filter_map(iptables));
     }
     let mut seen: Vec<Backend> = Vec::new();
@@ -136,7 +134,7 @@ fn iptables_in_use(family: Family) -> Option<PathBuf> {
 fn restricts(listing: &str) -> bool {
     listing.lines().any(|line| {
         let policy = line.starts_with("-P ") && !line.ends_with(" ACCEPT");
-        policy || (line.starts_with("-A ") && !is_ours(line))
+        policy || (line.starts_with("-A ") && !is_ours(line, is_mark))
     })
 }
 
@@ -144,15 +142,23 @@ fn restricts(listing: &str) -> bool {
 fn nft_rules(config: &Config, family: Family) -> String {
     let (bridge, word) = (&config.bridge, family.word());
     let subnet = family.subnet(config).unwrap_or_default();
+    let mark = mark(&config.name);
+    // Without NAT there is nothing to say: a table of ours cannot let through what another drops.
+    let masquerade = match config.nat {
+        true => format!(
+            "\t\t{word} saddr {subnet} {word} daddr != {subnet} oifname != \"{bridge}\" masquerade \
+             comment \"{mark}\"\n"
+        ),
+        false => String::new(),
+    };
     // 100 is srcnat; the word is unknown to nft before 0.9.1.
     format!(
-        "table {word} {MARK}\n\
-         delete table {word} {MARK}\n\
-         table {word} {MARK} {{\n\
+        "table {word} {mark}\n\
+         delete table {word} {mark}\n\
+         table {word} {mark} {{\n\
          \tchain postrouting {{\n\
          \t\ttype nat hook postrouting priority 100; policy accept;\n\
-         \t\t{word} saddr {subnet} {word} daddr != {subnet} oifname != \"{bridge}\" masquerade \
-         comment \"{MARK}\"\n\
+         {masquerade}\
          \t}}\n\
          }}\n"
     )
@@ -182,16 +188,22 @@ fn iptables_rules(config: &Config, family: Family) -> Vec<Rule> {
             rules.push(("filter", "INPUT", rule));
         }
     }
-    if config.nat {
+    if config.forwards() {
         rules.push(("filter", "FORWARD", format!("-i {bridge} -j ACCEPT")));
-        let answers = "-m conntrack --ctstate RELATED,ESTABLISHED";
+        // Who is routed is to be reached, too.
+        let answers = match config.routed {
+            true => "",
+            false => "-m conntrack --ctstate RELATED,ESTABLISHED ",
+        };
         rules.push((
             "filter",
             "FORWARD",
-            format!("-o {bridge} {answers} -j ACCEPT"),
+            format!("-o {bridge} {answers}-j ACCEPT"),
         ));
-        let rule = format!("-s {subnet} ! -d {subnet} ! -o {bridge} -j MASQUERADE");
-        rules.push(("nat", "POSTROUTING", rule));
+        if config.nat {
+            let rule = format!("-s {subnet} ! -d {subnet} ! -o {bridge} -j MASQUERADE");
+            rules.push(("nat", "POSTROUTING", rule));
+        }
     }
     rules
 }
@@ -200,9 +212,10 @@ fn iptables(
     program: &Path,
     action: &str,
     (table, chain, rule): &Rule,
+    mark: &str,
 ) -> Result<program::Output, Error> {
     let mut arguments = vec!["-w", "5", "-t", table, action, chain];
-    arguments.extend(["-m", "comment", "--comment", MARK]);
+    arguments.extend(["-m", "comment", "--comment", mark]);
     arguments.extend(rule.split(' '));
     program::run(program, &arguments, "")
 }
@@ -215,19 +228,23 @@ fn nft() -> Result<PathBuf, Error> {
 pub fn is_installed(backend: &Backend, config: &Config, family: Family) -> Result<bool, Error> {
     match backend {
         Backend::Nft => {
-            let list = program::run(&nft()?, &["list", "table", family.word(), MARK], "")?;
+            let list = program::run(
+                &nft()?,
+                &["list", "table", family.word(), &mark(&config.name)],
+                "",
+            )?;
             let subnet = family.subnet(config).unwrap_or_default();
             let is_rule = |line: &str| {
                 [&subnet, config.bridge.as_str(), "masquerade"]
                     .iter()
                     .all(|word| line.contains(*word))
             };
-            Ok(list.ok && list.stdout.lines().any(is_rule))
+            Ok(list.ok && (!config.nat || list.stdout.lines().any(is_rule)))
         }
         Backend::Iptables { program } => {
             let program = family.program(program);
             for rule in iptables_rules(config, family) {
-                if !iptables(&program, "-C", &rule)?.ok {
+                if !iptables(&program, "-C", &rule, &mark(&config.name))?.ok {
                     return Ok(false);
                 }
             }
@@ -251,10 +268,10 @@ pub fn install(backend: &Backend, config: &Config, family: Family) -> Result<(),
         Backend::Iptables { program } => {
             let program = family.program(program);
             for rule in iptables_rules(config, family) {
-                if iptables(&program, "-C", &rule)?.ok {
+                if iptables(&program, "-C", &rule, &mark(&config.name))?.ok {
                     continue;
                 }
-                let output = iptables(&program, "-I", &rule)?;
+                let output = iptables(&program, "-I", &rule, &mark(&config.name))?;
                 if !output.ok {
                     return Err(failed(output.complaint));
                 }
@@ -265,18 +282,18 @@ pub fn install(backend: &Backend, config: &Config, family: Family) -> Result<(),
 }
 
 /// Removes every rule of ours, whichever configuration it was made for.
-pub fn remove(backend: &Backend, family: Family) -> Result<(), Error> {
+pub fn remove(backend: &Backend, family: Family, mark: &str) -> Result<(), Error> {
     match backend {
         Backend::Nft => {
             // Created first, so that the deletion finds it also where it is not there.
             let word = family.word();
-            let text = format!("table {word} {MARK}\ndelete table {word} {MARK}\n");
+            let text = format!("table {word} {mark}\ndelete table {word} {mark}\n");
             let output = program::run(&nft()?, &["-f", "-"], &text)?;
             if output.ok {
                 return Ok(());
             }
             Err(Error::Refused(format!(
-                "cannot delete the table {MARK}: {}",
+                "cannot delete the table {mark}: {}",
                 output.complaint
             )))
         }
@@ -284,7 +301,7 @@ pub fn remove(backend: &Backend, family: Family) -> Result<(), Error> {
             let program = family.program(program);
             let mut errors = Vec::new();
             for table in ["nat", "filter"] {
-                if let Err(error) = remove_from(&program, table) {
+                if let Err(error) = remove_from(&program, table, mark) {
                     errors.push(error);
                 }
             }
@@ -293,7 +310,7 @@ pub fn remove(backend: &Backend, family: Family) -> Result<(), Error> {
     }
 }
 
-fn remove_from(program: &Path, table: &str) -> Result<(), Error> {
+fn remove_from(program: &Path, table: &str, mark: &str) -> Result<(), Error> {
     let list = program::run(program, &["-w", "5", "-t", table, "-S"], "")?;
     if !list.ok {
         let why = list.complaint;
@@ -301,7 +318,11 @@ fn remove_from(program: &Path, table: &str) -> Result<(), Error> {
             "cannot list the table {table} of iptables: {why}"
         )));
     }
-    for line in list.stdout.lines().filter(|line| is_ours(line)) {
+    for line in list
+        .stdout
+        .lines()
+        .filter(|line| is_ours(line, |word| word == mark))
+    {
         let mut arguments = vec!["-w", "5", "-t", table, "-D"];
         arguments.extend(line.split_whitespace().skip(1));
         let output = program::run(program, &arguments, "")?;
@@ -315,12 +336,21 @@ fn remove_from(program: &Path, table: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether a word is the mark of any of our networks.
+fn is_mark(word: &str) -> bool {
+    let ours = mark("");
+    word.strip_prefix(&ours)
+        .is_some_and(|rest| rest.is_empty() || rest.strip_prefix('-').is_some_and(is_name))
+}
+
 /// Whether a line of `iptables -S` is a rule with our mark. A comment of one word is not quoted;
 /// a longer one is, and has a word before or behind its quotes.
-fn is_ours(line: &str) -> bool {
+fn is_ours(line: &str, is_mark: impl Fn(&str) -> bool) -> bool {
     let words: Vec<&str> = line.split_whitespace().collect();
     words.first() == Some(&"-A")
-        && words.windows(2).any(|pair| pair == ["--comment", MARK])
+        && words
+            .windows(2)
+            .any(|pair| pair[0] == "--comment" && is_mark(pair[1]))
         && !line.contains('"')
 }
 
@@ -375,7 +405,7 @@ mod tests {
     #[test]
     fn own_rules_are_told_from_others() {
         let ours = "-A FORWARD -i berthbr0 -m comment --comment berth-net -j ACCEPT";
-        assert!(is_ours(ours));
+        assert!(is_ours(ours, is_mark));
         for other in [
             "-A FORWARD -m comment --comment \"berth-net of ours\" -j ACCEPT",
             "-A FORWARD -m comment --comment \"x --comment berth-net y\" -j DROP",
@@ -384,7 +414,7 @@ mod tests {
             "-P FORWARD DROP",
             "",
         ] {
-            assert!(!is_ours(other), "{other}");
+            assert!(!is_ours(other, is_mark), "{other}");
         }
         assert!(!restricts(&format!(
             "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n{ours}\n"

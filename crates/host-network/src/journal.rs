@@ -2,6 +2,7 @@
 //! between.
 
 use crate::Error;
+use crate::config::is_name;
 use crate::firewall::{Backend, Family};
 use crate::openings::Chain;
 use crate::{forwarding, forwarding_six};
@@ -20,7 +21,6 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const FILE: &str = "state.json";
 const LOCK: &str = ".lock";
 /// Longer than a start or stop takes whose tools all hang once.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -81,8 +81,8 @@ pub struct State {
 
 impl State {
     /// Reads the state; nothing if there is none.
-    pub fn read() -> Result<Option<Self>, Error> {
-        let path = path();
+    pub fn read(name: &str) -> Result<Option<Self>, Error> {
+        let path = path(name);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -98,12 +98,51 @@ impl State {
     }
 }
 
-fn path() -> PathBuf {
-    Path::new(NET_RUN_DIR).join(FILE)
+fn file(name: &str) -> String {
+    match name {
+        "" => "state.json".to_owned(),
+        name => format!("state-{name}.json"),
+    }
+}
+
+fn path(name: &str) -> PathBuf {
+    Path::new(NET_RUN_DIR).join(file(name))
+}
+
+/// The networks of which something is written down, the main one last: what others found there when
+/// they were set up is put back last.
+pub fn recorded() -> Result<Vec<String>, Error> {
+    let entries = match fs::read_dir(NET_RUN_DIR) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(Error::file("list", NET_RUN_DIR)(source)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let found = entry.map_err(Error::file("list", NET_RUN_DIR))?.file_name();
+        let text = found.to_string_lossy();
+        match text
+            .strip_prefix("state")
+            .and_then(|rest| rest.strip_suffix(".json"))
+        {
+            Some("") => names.push(String::new()),
+            Some(rest) => names.extend(
+                rest.strip_prefix('-')
+                    .filter(|name| is_name(name))
+                    .map(str::to_owned),
+            ),
+            None => {}
+        }
+    }
+    names.sort();
+    names.reverse();
+    Ok(names)
 }
 
 /// The state, held by one process at a time.
 pub struct Journal {
+    /// Which network's.
+    pub name: String,
     dir: OwnedFd,
     /// What nobody else holds as long as it is open.
     _lock: OwnedFd,
@@ -113,7 +152,7 @@ pub struct Journal {
 
 impl Journal {
     /// Waits for its turn and reads what is there.
-    pub fn open() -> Result<Self, Error> {
+    pub fn open(name: &str) -> Result<Self, Error> {
         for dir in [RUN_DIR, NET_RUN_DIR] {
             make_dir(Path::new(dir))?;
         }
@@ -135,9 +174,10 @@ impl Journal {
         keep_across_exec(lock.as_fd()).map_err(Error::file("share", &lock_path))?;
         remove_leftovers(&dir).map_err(Error::file("tidy", run))?;
         Ok(Self {
+            name: name.to_owned(),
             dir,
             _lock: lock,
-            state: State::read()?.unwrap_or_default(),
+            state: State::read(name)?.unwrap_or_default(),
         })
     }
 
@@ -160,17 +200,18 @@ impl Journal {
 
     /// Writes the state, or removes the file when there is nothing left to undo.
     pub fn save(&self) -> Result<(), Error> {
-        let name = OsStr::new(FILE);
+        let (path, name) = (path(&self.name), file(&self.name));
+        let name = OsStr::new(&name);
         if self.state.acts.is_empty() {
             return match unlink_at(self.dir.as_fd(), name) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
-                    Err(Error::file("remove", path())(error))
+                    Err(Error::file("remove", path)(error))
                 }
                 _ => Ok(()),
             };
         }
         let text = serde_json::to_string(&self.state)
-            .map_err(|error| Error::file("write", path())(io::Error::other(error)))?;
+            .map_err(|error| Error::file("write", path.clone())(io::Error::other(error)))?;
         write_atomically(
             self.dir.as_fd(),
             name,
@@ -178,7 +219,7 @@ impl Journal {
             0o644,
             Durability::Memory,
         )
-        .map_err(Error::file("write", path()))
+        .map_err(Error::file("write", path))
     }
 }
 

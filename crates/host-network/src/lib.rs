@@ -33,4 +33,4 @@ pub use leases::{Lease, leases};
 pub use six::{SixAddress, SixSubnet};
 pub use status::{Piece, Status, Whole, status};
 pub use subnet::{HostAddress, Subnet};
-pub use updown::{Done, start, stop};
+pub use updown::{Done, start, stop, stop_others};

@@ -1,12 +1,13 @@
 //! `berth-net start|stop|status`: the host's bridge for containers.
 #![forbid(unsafe_code)]
 
-use berth_common::{exit, path};
-use berth_host_network::{Config, Done, Error, Lease, Status, Whole, leases, start, status, stop};
+use berth_common::exit;
+use berth_host_network::{
+    Config, Done, Error, Lease, Status, Whole, leases, start, status, stop, stop_others,
+};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 /// `status`: not up, as the Linux Standard Base's init scripts say it.
@@ -64,39 +65,35 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command) -> Result<u8, Error> {
-    let config = || Config::read(Path::new(path::NET_CONF));
     match command {
-        Command::Start => {
-            let config = config()?;
-            tell(
-                &start(&config)?,
-                &format!("{} is up already", config.bridge),
-            );
-            Ok(exit::OK)
-        }
+        Command::Start => set_up(),
         Command::Restart => {
             // What is wrong in the configuration is told while the network still stands.
-            let config = config()?;
-            let stopped = stop()?;
-            tell(&stopped, "nothing was up");
-            tell(&start(&config)?, "");
-            Ok(exit::OK)
+            let (_, wrong) = Config::read_all()?;
+            Error::collect(wrong)?;
+            tell(&stop()?, Some("nothing was up"));
+            set_up()
         }
         // Not the configuration but what was written down says what there is to undo.
         Command::Stop => {
-            tell(&stop()?, "nothing is up");
+            tell(&stop()?, Some("nothing is up"));
             Ok(exit::OK)
         }
         Command::Leases { json } => {
-            let leases = leases(&config()?)?;
+            let mut all = Vec::new();
+            for config in configs()? {
+                all.extend(leases(&config)?);
+            }
             print(&match json {
-                true => as_json(&leases)?,
-                false => leases_as_text(&leases),
+                true => as_json(&all)?,
+                false => leases_as_text(&all),
             });
             Ok(exit::OK)
         }
         Command::List { json } => {
-            let bridges = [Bridge::of(&config()?)?];
+            let configs = configs()?;
+            let bridges = configs.iter().map(Bridge::of);
+            let bridges: Vec<Bridge> = bridges.collect::<Result<_, _>>()?;
             print(&match json {
                 true => as_json(&bridges)?,
                 false => bridges_as_text(&bridges),
@@ -104,26 +101,57 @@ fn run(command: &Command) -> Result<u8, Error> {
             Ok(exit::OK)
         }
         Command::Status { json } => {
-            let status = status(&config()?)?;
-            print(&if *json {
-                as_json(&status)?
-            } else {
-                as_text(&status)
+            let found = configs()?
+                .iter()
+                .map(status)
+                .collect::<Result<Vec<_>, _>>()?;
+            print(&match (json, &found[..]) {
+                // As it was when there was one bridge only.
+                (true, [one]) => as_json(one)?,
+                (true, all) => as_json(&all)?,
+                (false, all) => all.iter().map(as_text).collect(),
             });
-            Ok(if status.state == Whole::Up {
-                exit::OK
-            } else {
-                NOT_UP
+            let is_up = |status: &Status| status.state == Whole::Up;
+            Ok(match found.iter().all(is_up) {
+                true => exit::OK,
+                false => NOT_UP,
             })
         }
     }
 }
 
-fn tell(done: &Done, nothing: &str) {
+/// Sets all networks up; goes on past one that cannot be.
+fn set_up() -> Result<u8, Error> {
+    let (configs, mut errors) = Config::read_all()?;
+    // One whose file is wrong stays as it is.
+    if errors.is_empty() {
+        tell(&stop_others(&configs)?, None);
+    }
+    for config in &configs {
+        match start(config) {
+            Ok(done) => tell(&done, Some(&format!("{} is up already", config.bridge))),
+            Err(error) => errors.push(error),
+        }
+    }
+    Error::collect(errors).map(|()| exit::OK)
+}
+
+/// What is configured, as far as that can be understood; what is wrong is told.
+fn configs() -> Result<Vec<Config>, Error> {
+    let (configs, errors) = Config::read_all()?;
+    for error in errors {
+        complain(&format!("berth-net: {error}"));
+    }
+    Ok(configs)
+}
+
+fn tell(done: &Done, nothing: Option<&str>) {
     for line in &done.changes {
         print(&format!("{line}\n"));
     }
-    if done.changes.is_empty() && done.warnings.is_empty() {
+    if let (Some(nothing), true, true) =
+        (nothing, done.changes.is_empty(), done.warnings.is_empty())
+    {
         print(&format!("{nothing}\n"));
     }
     for line in &done.warnings {

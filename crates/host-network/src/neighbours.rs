@@ -13,11 +13,10 @@ use std::fmt::Write;
 
 use berth_netlink::Mac;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::Error;
 use crate::program;
 
-const TABLE: &str = "berth-net";
 /// How many addresses are remembered at most. What does not find room is as good as unknown: it
 /// passes, and what is known stays protected.
 const MOST: u32 = 65_535;
@@ -39,7 +38,8 @@ fn rules(config: &Config, mac: Mac, scope: Scope) -> String {
     let bare = body(config, mac, scope, "");
     let mark = format!(" comment \"{}\"", mark(&bare));
     let body = body(config, mac, scope, &mark);
-    format!("table bridge {TABLE}\ndelete table bridge {TABLE}\n{body}")
+    let table = config::mark(&config.name);
+    format!("table bridge {table}\ndelete table bridge {table}\n{body}")
 }
 
 /// Tells one version of the rules from another.
@@ -47,11 +47,11 @@ fn mark(text: &str) -> String {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    format!("{TABLE} {hash:016x}")
+    format!("berth-net {hash:016x}")
 }
 
 fn body(config: &Config, mac: Mac, scope: Scope, mark: &str) -> String {
-    let mut text = format!("table bridge {TABLE} {{\n");
+    let mut text = format!("table bridge {} {{\n", config::mark(&config.name));
     // Offsets are of what stands in the packet, not of what a header says about its form: the kernel
     // takes some forms that nft's own names for these fields do not match.
     for (name, key, timeout) in [
@@ -171,6 +171,10 @@ fn arriving_rules(config: &Config, mac: Mac) -> Vec<String> {
         format!("ip saddr {subnet} jump claim_four"),
     ]
     .into();
+    // Nor by way of the host to another of its bridges.
+    for other in &config.others {
+        rules.push(format!("ether daddr {mac} ip daddr {other} drop"));
+    }
     if let Some(six) = config.ipv6 {
         let (own, subnet) = (six.ip, six.subnet());
         rules.extend([
@@ -203,7 +207,11 @@ pub fn is_installed(config: &Config, mac: Mac) -> bool {
     let Some(nft) = program::find("nft") else {
         return false;
     };
-    let list = program::run(&nft, &["list", "table", "bridge", TABLE], "");
+    let list = program::run(
+        &nft,
+        &["list", "table", "bridge", &config::mark(&config.name)],
+        "",
+    );
     let Ok(list) = list.map(|output| {
         if output.ok {
             output.stdout
@@ -226,16 +234,16 @@ pub fn install(config: &Config, mac: Mac) -> Result<(), String> {
     run(&rules(config, mac, Scope::Bridge)).or_else(|_| run(&rules(config, mac, Scope::Host)))
 }
 
-/// Removes them.
-pub fn remove() -> Result<(), Error> {
+/// Removes those of the network with this mark.
+pub fn remove(mark: &str) -> Result<(), Error> {
     if program::find("nft").is_none() {
         return Ok(());
     }
     // Created first, so that the deletion finds it also where it is not there.
     run(&format!(
-        "table bridge {TABLE}\ndelete table bridge {TABLE}\n"
+        "table bridge {mark}\ndelete table bridge {mark}\n"
     ))
-    .map_err(|why| Error::Refused(format!("cannot delete the table bridge {TABLE}: {why}")))
+    .map_err(|why| Error::Refused(format!("cannot delete the table bridge {mark}: {why}")))
 }
 
 #[cfg(test)]

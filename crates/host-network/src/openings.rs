@@ -8,11 +8,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
+use crate::config::{Config, mark};
 use crate::error::Error;
 use crate::program;
-
-const MARK: &str = "comment \"berth-net\"";
 
 /// What passes a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,11 +49,14 @@ impl Chain {
         let six = six && config.ipv6.is_some();
         let mut rules = Vec::new();
         match self.hook {
-            Hook::Forward if config.nat && (four || six) => {
+            Hook::Forward if config.forwards() && (four || six) => {
                 rules.push(format!("iifname \"{bridge}\" accept"));
-                rules.push(format!(
-                    "oifname \"{bridge}\" ct state established,related accept"
-                ));
+                // Who is routed is to be reached, too.
+                let answers = match config.routed {
+                    true => "",
+                    false => "ct state established,related ",
+                };
+                rules.push(format!("oifname \"{bridge}\" {answers}accept"));
             }
             Hook::Forward => {}
             Hook::Input => {
@@ -81,30 +82,33 @@ impl Chain {
     /// Whether it lets containers through, as the configuration asks for.
     pub fn is_open(&self, config: &Config) -> bool {
         let list = format!("list chain {self}\n");
-        let marked = run(&list).map(|text| text.matches(MARK).count());
+        let comment = comment(&mark(&config.name));
+        let marked = run(&list).map(|text| text.matches(&comment).count());
         marked.is_ok_and(|marked| marked == self.rules(config).len())
     }
 
     /// Lets containers through.
     pub fn open(&self, config: &Config) -> Result<(), String> {
-        let rules = self.rules(config);
+        let (rules, mark) = (self.rules(config), mark(&config.name));
+        let comment = comment(&mark);
         let text: String = rules
             .iter()
             .rev()
-            .map(|rule| format!("insert rule {self} {rule} {MARK}\n"))
+            .map(|rule| format!("insert rule {self} {rule} {comment}\n"))
             .collect();
-        self.shut().map_err(|error| error.to_string())?;
+        self.shut(&mark).map_err(|error| error.to_string())?;
         run(&text).map(drop)
     }
 
     /// Takes our rules away. A chain that has gone has none.
-    pub fn shut(&self) -> Result<(), Error> {
+    pub fn shut(&self, mark: &str) -> Result<(), Error> {
         let Ok(list) = run(&format!("list chain {self}\n")) else {
             return Ok(());
         };
+        let comment = comment(mark);
         let handles = list
             .lines()
-            .filter(|line| line.contains(MARK))
+            .filter(|line| line.contains(&comment))
             .filter_map(|line| line.rsplit_once("# handle "))
             .map(|(_, handle)| format!("delete rule {self} handle {}\n", handle.trim()));
         let text: String = handles.collect();
@@ -112,6 +116,10 @@ impl Chain {
             .map(drop)
             .map_err(|why| Error::Refused(format!("cannot take our rules from {self}: {why}")))
     }
+}
+
+fn comment(mark: &str) -> String {
+    format!("comment \"{mark}\"")
 }
 
 /// The chains that drop what containers send, or what is sent to them. Nothing where there is no nft.

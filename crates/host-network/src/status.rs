@@ -49,7 +49,7 @@ pub struct Status {
 pub fn status(config: &Config) -> Result<Status, Error> {
     let mut socket = Socket::open()?;
     let mut pieces = Vec::new();
-    let link = bridge::find(&mut socket, &config.bridge)?;
+    let link = bridge::find(&mut socket, config)?;
     let ports = match &link {
         Some(link) => socket
             .ports(link.index)?
@@ -97,7 +97,7 @@ pub fn status(config: &Config) -> Result<Status, Error> {
             },
         });
     }
-    if config.nat {
+    if config.forwards() {
         let families = [
             (Family::Four, "IPv4", forwarding::is_on()?),
             (Family::Six, "IPv6", forwarding_six::is_on()?),
@@ -115,7 +115,7 @@ pub fn status(config: &Config) -> Result<Status, Error> {
         }
     }
     if dnsmasq::is_wanted(config) {
-        let first = dnsmasq::running()?.into_iter().next();
+        let first = dnsmasq::running(&config.name)?.into_iter().next();
         pieces.push(Piece {
             name: "dnsmasq",
             present: Some(first.is_some()),
@@ -153,7 +153,7 @@ fn rules(config: &Config, of: Family) -> Result<Piece, Error> {
     if !effective_uid().is_root() {
         return Ok(piece(None, "only root can see rules".to_owned()));
     }
-    let acts = State::read()?.unwrap_or_default().acts;
+    let acts = State::read(&config.name)?.unwrap_or_default().acts;
     for act in acts {
         if let Act::Firewall { backend, family } = act
             && family == of

@@ -1,14 +1,12 @@
 //! Setting the network up and taking it down.
 
-use crate::config::Config;
+use crate::config::{Config, mark};
 use crate::error::Error;
 use crate::firewall::{self, Backend, Family};
-use crate::journal::{Act, Journal};
+use crate::journal::{self, Act, Journal};
 use crate::{bridge, dnsmasq, forwarding, forwarding_six, neighbours, openings, routes};
-use berth_common::path::NET_CONF;
 use berth_kernel::cred::effective_uid;
 use berth_netlink::{Link, Socket};
-use std::path::Path;
 
 /// What was done, for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +21,7 @@ pub struct Done {
 /// attempt did is undone; what was there before it stays.
 pub fn start(config: &Config) -> Result<Done, Error> {
     require_root("start")?;
-    let mut journal = Journal::open()?;
+    let mut journal = Journal::open(&config.name)?;
     let mut socket = Socket::open()?;
     let mut done = Done::default();
 
@@ -56,18 +54,19 @@ fn set_up(
     done: &mut Done,
 ) -> Result<(), Error> {
     // Everything that can be refused is refused before anything is made.
-    bridge::find(socket, &config.bridge)?;
+    bridge::find(socket, config)?;
     let taken = routes::taken(socket, config.bridge.as_str())?;
-    routes::refuse_taken(config.address.subnet, &taken, Path::new(NET_CONF))?;
+    routes::refuse_taken(config.address.subnet, &taken, &config.file)?;
     let server = match dnsmasq::is_wanted(config) {
         true => Some(dnsmasq::Server::find()?),
         false => None,
     };
     let backends = firewall::candidates(config, Family::Four);
-    if config.nat && backends.is_empty() {
+    if config.forwards() && backends.is_empty() {
         return Err(Error::Refused(format!(
             "neither nft nor iptables is installed: install nftables or iptables, or set nat to \
-             false in {NET_CONF}"
+             false in {}",
+            config.file.display()
         )));
     }
 
@@ -79,7 +78,7 @@ fn set_up(
     if config.isolate_users {
         ensure_neighbours(config, &link, journal, done)?;
     }
-    if config.nat && !forwarding::is_on()? {
+    if config.forwards() && !forwarding::is_on()? {
         journal.record(Act::Forwarding {
             before: forwarding::remember()?,
         })?;
@@ -153,12 +152,12 @@ fn ensure_firewall(
             Err(error) => {
                 errors.push(error);
                 // Some of the rules may stand; where none can, none can be removed either.
-                let _ = firewall::remove(backend, family);
+                let _ = firewall::remove(backend, family, &mark(&config.name));
                 journal.forget(&act)?;
             }
         }
     }
-    if config.nat {
+    if config.forwards() {
         return Error::collect(errors);
     }
     done.warnings.extend(errors.iter().map(ToString::to_string));
@@ -187,7 +186,8 @@ fn ensure_neighbours(
             journal.forget(&Act::Neighbours)?;
             done.warnings.push(format!(
                 "containers of different users reach each other: the firewall of bridges does not \
-                 take the rules ({why}); with isolate-users = false in {NET_CONF} that is agreed to"
+                 take the rules ({why}); with isolate-users = false in {} that is agreed to",
+                config.file.display()
             ));
         }
     }
@@ -200,12 +200,12 @@ fn ensure_six(config: &Config, journal: &mut Journal, done: &mut Done) -> Result
     let backends = firewall::candidates(config, Family::Six);
     if let Err(error) = ensure_firewall(config, &backends, Family::Six, journal, done) {
         done.warnings.push(format!(
-            "containers reach nothing outside over IPv6: {error} (ipv6 = \"off\" in {NET_CONF} leaves \
-             it out)"
+            "containers reach nothing outside over IPv6: {error} (ipv6 = \"off\" in {} leaves it out)",
+            config.file.display()
         ));
         return Ok(());
     }
-    if config.nat && !forwarding_six::is_on()? {
+    if config.forwards() && !forwarding_six::is_on()? {
         let before = forwarding_six::remember(config.bridge.as_str())?;
         journal.record(Act::ForwardingSix {
             before: before.clone(),
@@ -226,14 +226,36 @@ fn recorded_backends(journal: &Journal, of: Family) -> Vec<Backend> {
 
 /// Undoes whatever is written down. A bridge that containers are attached to stays, and so does
 /// its address.
+///
+/// Of all networks, whatever is configured by now.
 pub fn stop() -> Result<Done, Error> {
     require_root("stop")?;
-    let mut journal = Journal::open()?;
     let mut done = Done::default();
-    if !journal.state.acts.is_empty() {
-        undo(&mut journal, &mut Socket::open()?, 0, &mut done)?;
+    let mut errors = Vec::new();
+    for name in journal::recorded()? {
+        errors.extend(stop_one(&name, &mut done).err());
+    }
+    Error::collect(errors).map(|()| done)
+}
+
+/// Undoes what was done for networks that are not configured any more.
+pub fn stop_others(configs: &[Config]) -> Result<Done, Error> {
+    require_root("start")?;
+    let mut done = Done::default();
+    for name in journal::recorded()? {
+        if configs.iter().all(|config| config.name != name) {
+            stop_one(&name, &mut done)?;
+        }
     }
     Ok(done)
+}
+
+fn stop_one(name: &str, done: &mut Done) -> Result<(), Error> {
+    let mut journal = Journal::open(name)?;
+    match journal.state.acts.is_empty() {
+        true => Ok(()),
+        false => undo(&mut journal, &mut Socket::open()?, 0, done),
+    }
 }
 
 /// Undoes all acts from the `from`-th on, the last first; goes on past failures and tells them
@@ -247,7 +269,7 @@ fn undo(
     let mut errors = Vec::new();
     let acts: Vec<Act> = journal.state.acts.iter().skip(from).cloned().collect();
     for act in acts.iter().rev() {
-        match undo_one(act, socket) {
+        match undo_one(act, socket, &journal.name) {
             Ok(Undone::Gone(what)) => {
                 done.changes.push(what);
                 errors.extend(journal.forget(act).err());
@@ -264,7 +286,9 @@ enum Undone {
     Stays(Option<String>),
 }
 
-fn undo_one(act: &Act, socket: &mut Socket) -> Result<Undone, Error> {
+/// `name` is the network's.
+fn undo_one(act: &Act, socket: &mut Socket, name: &str) -> Result<Undone, Error> {
+    let mark = mark(name);
     Ok(Undone::Gone(match act {
         Act::Bridge { name } => match bridge::remove(socket, name)? {
             ports if ports.is_empty() => format!("removed the bridge {name}"),
@@ -282,15 +306,15 @@ fn undo_one(act: &Act, socket: &mut Socket) -> Result<Undone, Error> {
             format!("took {address} from {bridge}")
         }
         Act::Firewall { backend, family } => {
-            firewall::remove(backend, *family)?;
+            firewall::remove(backend, *family, &mark)?;
             format!("removed the rules from {backend}")
         }
         Act::Opening { chain } => {
-            chain.shut()?;
+            chain.shut(&mark)?;
             format!("took our rules from the chain {chain} of nftables")
         }
         Act::Neighbours => {
-            neighbours::remove()?;
+            neighbours::remove(&mark)?;
             "containers of different users are no longer kept apart".to_owned()
         }
         Act::Forwarding { before } => {
@@ -302,7 +326,7 @@ fn undo_one(act: &Act, socket: &mut Socket) -> Result<Undone, Error> {
             "put IPv6 forwarding back".to_owned()
         }
         Act::Dnsmasq => {
-            dnsmasq::stop()?;
+            dnsmasq::stop(name)?;
             "stopped dnsmasq".to_owned()
         }
     }))

@@ -365,6 +365,27 @@ fn what_the_host_gives_is_whose_it_gives_it_to() {
     });
 }
 
+/// Nor does it help to be on another bridge.
+#[test]
+fn users_on_different_bridges_do_not_reach_each_other_by_way_of_the_host() {
+    isolated(
+        "users_on_different_bridges_do_not_reach_each_other_by_way_of_the_host",
+        || {
+            std::fs::create_dir_all("/etc/berth/net.d").unwrap();
+            let more = "bridge = \"br-more\"\naddress = \"10.50.0.1/24\"\n";
+            std::fs::write("/etc/berth/net.d/more.toml", more).unwrap();
+            ok("start");
+            attach_of(ALICE, "a1", "berthbr0");
+            attach_of(BOB, "b1", "br-more");
+            attach_of(0, "r1", "br-more");
+            let [_, b1, r1] = ["a1", "b1", "r1"].map(|name| value(&dhcp(name), "ip").to_owned());
+            assert!(!pings("a1", &b1) && !pings("a1", &r1));
+            assert!(pings("a1", "10.209.0.1") && pings("b1", "10.50.0.1"));
+            assert!(pings("b1", &r1));
+        },
+    );
+}
+
 /// The rules are written once: whoever starts a container changes nothing in the firewall.
 #[test]
 fn users_and_ports_come_and_go_without_a_change_of_the_rules() {

@@ -475,6 +475,120 @@ fn with_iptables(program: &str, chosen_by: &str) {
     assert_same(&before);
 }
 
+/// One with NAT, one routed, one with nothing beyond the host.
+#[test]
+fn several_bridges_each_in_its_own_way() {
+    isolated("several_bridges_each_in_its_own_way", || {
+        make_outside();
+        sh("ip -n outside route add 10.50.0.0/24 via 198.51.100.1");
+        fs::create_dir_all("/etc/berth/net.d").unwrap();
+        let more = |name: &str, text: &str| {
+            fs::write(format!("/etc/berth/net.d/{name}"), text).unwrap();
+        };
+        more(
+            "lab.toml",
+            "bridge = \"br-lab\"\naddress = \"10.50.0.1/24\"\nrouted = true\n",
+        );
+        more(
+            "shut.toml",
+            "bridge = \"br-shut\"\naddress = \"10.60.0.1/24\"\nnat = false\n",
+        );
+        more("notes.txt", "no network\n");
+        for iptables in [false, true] {
+            if iptables {
+                sh("iptables-legacy -P FORWARD DROP");
+            }
+            let before = snapshot();
+            ok("start");
+            assert_eq!(berth_net(&["status"]).code, Some(0));
+            let list = berth_net(&["list"]).stdout;
+            for line in ["berthbr0  up ", "br-lab    up ", "br-shut   up "] {
+                assert!(list.lines().any(|one| one.starts_with(line)), "{list}");
+            }
+            attach("web", "berthbr0");
+            attach("lab", "br-lab");
+            attach("shut", "br-shut");
+            let lab = dhcp("lab");
+            assert!(value(&lab, "ip").starts_with("10.50.0."));
+            dhcp("web");
+            assert!(pings("web", "198.51.100.2") && pings("lab", "198.51.100.2"));
+            assert!(pings("outside", value(&lab, "ip")), "under its own address");
+            assert_eq!(value(&dhcp("shut"), "router"), "");
+            assert!(pings("shut", "10.60.0.1"));
+            sh("ip -n shut route add default via 10.60.0.1");
+            assert!(!pings("shut", "198.51.100.2"), "nowhere beyond the host");
+            assert_eq!(ok("start").stdout.matches("is up already").count(), 3);
+            let leases = berth_net(&["leases"]).stdout;
+            assert!(
+                leases.contains("br-lab") && leases.contains("br-shut"),
+                "{leases}"
+            );
+            for name in ["web", "lab", "shut"] {
+                detach(name);
+            }
+            ok("stop");
+            assert_same(&before);
+        }
+
+        // Of two networks with one subnet the second is refused, the others stand.
+        sh("iptables-legacy -P FORWARD ACCEPT");
+        config("");
+        more(
+            "twice.toml",
+            "bridge = \"br-twice\"\naddress = \"10.50.0.129/25\"\n",
+        );
+        let refused = berth_net(&["start"]);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        for word in [
+            "10.50.0.128/25",
+            "br-lab",
+            "is free: say so",
+            "/etc/berth/net.d/twice.toml",
+        ] {
+            assert!(refused.stderr.contains(word), "{word}: {refused:?}");
+        }
+        assert!(
+            succeeds("ip link show br-lab && ip link show br-shut")
+                && !succeeds("ip link show br-twice")
+        );
+        // Nor two with one bridge; and what is wrong is named, and nobody else's.
+        for (text, why) in [
+            (
+                "bridge = \"br-lab\"\naddress = \"10.70.0.1/24\"\n",
+                "the bridge br-lab is that of /etc/berth/net.d/lab.toml",
+            ),
+            (
+                "address = \"10.70.0.1/24\"\n",
+                "expected a bridge of its own, as in: bridge = \"br-twice\"",
+            ),
+            (
+                "bridge = \"br-x\"\nmtu = 3\n",
+                "/etc/berth/net.d/twice.toml:2: ",
+            ),
+        ] {
+            more("twice.toml", text);
+            let refused = berth_net(&["start"]);
+            assert_eq!(refused.code, Some(1), "{refused:?}");
+            assert!(refused.stderr.contains(why), "{why}: {refused:?}");
+            assert_eq!(
+                refused.stdout.matches("is up already").count(),
+                3,
+                "{refused:?}"
+            );
+        }
+        // One that is gone from the configuration is taken down.
+        fs::remove_file("/etc/berth/net.d/twice.toml").unwrap();
+        fs::remove_file("/etc/berth/net.d/lab.toml").unwrap();
+        let changed = ok("start");
+        assert!(
+            changed.stdout.contains("removed the bridge br-lab"),
+            "{changed:?}"
+        );
+        ok("stop");
+        assert!(!succeeds("ip link show br-shut"));
+    });
+}
+
 /// As firewalld has it, and /etc/nftables.conf of many a host.
 #[test]
 fn other_tables_of_nftables_that_drop_are_opened() {

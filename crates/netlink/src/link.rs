@@ -165,6 +165,8 @@ pub struct Bridge<'a> {
     pub mac: Option<Mac>,
     /// Its MTU in bytes. Given, it stays whatever ports come and go.
     pub mtu: Option<u32>,
+    /// Whether ports are members of virtual LANs.
+    pub vlan_filtering: bool,
 }
 
 /// Changes to an interface, sent as one message; what is not named stays.
@@ -343,6 +345,9 @@ impl Bridge<'_> {
         request.text(wire::IFLA_INFO_KIND, "bridge");
         let data = request.open(wire::IFLA_INFO_DATA);
         request.number(wire::IFLA_BR_FORWARD_DELAY, 0);
+        if self.vlan_filtering {
+            request.attribute(wire::IFLA_BR_VLAN_FILTERING, &[1]);
+        }
         request.number(wire::IFLA_BR_STP_STATE, 0);
         request.close(data);
         request.close(info);

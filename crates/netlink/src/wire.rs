@@ -63,6 +63,7 @@ pub const IFLA_INFO_SLAVE_DATA: u16 = 5;
 pub const VETH_INFO_PEER: u16 = 1;
 
 pub const IFLA_BR_FORWARD_DELAY: u16 = 1;
+pub const IFLA_BR_VLAN_FILTERING: u16 = 7;
 pub const IFLA_BR_STP_STATE: u16 = 5;
 pub const IFLA_BRPORT_ISOLATED: u16 = 33;
 

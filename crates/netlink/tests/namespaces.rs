@@ -30,6 +30,7 @@ fn bridge(socket: &mut Socket, text: &str) -> u32 {
             name: &name,
             mac: Some(mac),
             mtu: Some(1400),
+            vlan_filtering: false,
         })
         .unwrap();
     socket.link(&name).unwrap().index
@@ -70,6 +71,7 @@ fn a_bridge_keeps_its_address_and_has_no_spanning_tree() {
         name: &name("br0"),
         mac: None,
         mtu: None,
+        vlan_filtering: false,
     });
     assert!(again.unwrap_err().is_exists());
 }

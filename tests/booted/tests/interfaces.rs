@@ -140,3 +140,43 @@ fn networkd_leaves_the_bridge_and_its_ports_alone() -> Result {
         .ok()?;
     Ok(())
 }
+
+/// A second bridge, whose ports are members of virtual LANs.
+#[test]
+fn a_bridge_of_net_d_keeps_virtual_lans_apart() -> Result {
+    let host = Host::boot(Image::Berth)?;
+    host.root_with_input(
+        "mkdir -p /etc/berth/net.d && cat > /etc/berth/net.d/lab.toml && \
+         systemctl restart berth-net && berth net list",
+        "bridge = \"br-lab\"\naddress = \"10.50.0.1/24\"\nvlan-filtering = true\nnat = false\n",
+    )?
+    .ok()?;
+    let filters = "ip -d link show br-lab | grep -q 'vlan_filtering 1'";
+    host.root(filters)?.ok()?;
+    let create = |name: &str, vlan: u32, address: u32| {
+        format!(
+            "berth create {name} -t busybox && cat >> /var/lib/lxc/{name}/config <<E\nlxc.net =\n\
+             lxc.net.0.type = veth\nlxc.net.0.link = br-lab\nlxc.net.0.veth.vlan.id = {vlan}\n\
+             lxc.net.0.flags = up\nlxc.net.0.ipv4.address = 10.50.0.{address}/24\nE\n\
+             berth start {name}"
+        )
+    };
+    for (name, vlan, address) in [("a", 5, 11), ("b", 5, 12), ("c", 6, 13)] {
+        host.root_for(&create(name, vlan, address), LIMIT)?.ok()?;
+    }
+    host.root_for("berth exec a -- ping -c 2 -W 10 10.50.0.12", LIMIT)?
+        .ok()?;
+    host.root_for("! berth exec a -- ping -c 2 -W 3 10.50.0.13", LIMIT)?
+        .ok()?;
+    host.root_for(
+        "berth stop -k a && berth stop -k b && berth stop -k c",
+        LIMIT,
+    )?
+    .ok()?;
+    host.root_for(
+        "rm /etc/berth/net.d/lab.toml && systemctl restart berth-net && ! ip link show br-lab",
+        LIMIT,
+    )?
+    .ok()?;
+    Ok(())
+}
