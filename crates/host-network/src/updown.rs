@@ -25,7 +25,13 @@ pub fn start(config: &Config) -> Result<Done, Error> {
     let mut socket = Socket::open()?;
     let mut done = Done::default();
 
-    let settings = format!("{config:?}");
+    // Another bridge that comes or goes changes rules of this one only, which are told apart by
+    // themselves.
+    let alone = Config {
+        others: Vec::new(),
+        ..config.clone()
+    };
+    let settings = format!("{alone:?}");
     if !journal.state.acts.is_empty() && journal.state.settings != settings {
         done.changes
             .push("the configuration has changed: the former network goes first".into());

@@ -571,9 +571,8 @@ fn several_bridges_each_in_its_own_way() {
             let refused = berth_net(&["start"]);
             assert_eq!(refused.code, Some(1), "{refused:?}");
             assert!(refused.stderr.contains(why), "{why}: {refused:?}");
-            assert_eq!(
-                refused.stdout.matches("is up already").count(),
-                3,
+            assert!(
+                !refused.stdout.contains("removed the bridge"),
                 "{refused:?}"
             );
         }
