@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 const BLOCK: usize = 512;
 /// The longest name and the longest extended header, in bytes.
 const LONGEST: u64 = 1 << 20;
-/// The largest number of twelve octal digits, of which the last is a NUL.
-const MOST_OCTAL: u64 = 0o7777_7777_777;
+/// The largest number of eleven octal digits.
+const MOST_OCTAL: u64 = 0o77_777_777_777;
 const NO_ARCHIVE: &str = "what came is no tar archive (one that is compressed has to be unpacked \
                           first, as in: gzip -dc FILE | berth cp - NAME:/path)";
 
@@ -229,9 +229,9 @@ fn sum(block: &[u8; BLOCK]) -> u64 {
 /// Octal digits between blanks and NULs; or, as GNU has it, the bytes themselves behind a set bit.
 fn number(field: &[u8]) -> Option<u64> {
     if field[0] & 0x80 != 0 {
-        let digits = field.iter().skip(1);
-        return digits.fold(Some(u64::from(field[0] & 0x7f)), |number, byte| {
-            Some(number?.checked_mul(256)? | u64::from(*byte))
+        let mut digits = field.iter().skip(1);
+        return digits.try_fold(u64::from(field[0] & 0x7f), |number, byte| {
+            Some(number.checked_mul(256)? | u64::from(*byte))
         });
     }
     let text = field.split(|byte| *byte == 0).next()?;

@@ -61,7 +61,7 @@ fn local_of(message: ControlMessageOwned) -> Option<Local> {
         ControlMessageOwned::Ipv6PacketInfo(info) => {
             let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
             let interface = match address.is_unicast_link_local() {
-                true => info.ipi6_ifindex as u32,
+                true => info.ipi6_ifindex,
                 false => 0,
             };
             (!address.is_multicast()).then_some(Local::V6(address, interface))
@@ -91,7 +91,7 @@ pub(super) fn answer(socket: &UdpSocket, datagram: &[u8], client: SocketAddr, fr
                 ipi6_addr: in6_addr {
                     s6_addr: address.octets(),
                 },
-                ipi6_ifindex: interface as _,
+                ipi6_ifindex: interface,
             };
             Some(ControlMessage::Ipv6PacketInfo(&six))
         }
