@@ -3,4 +3,5 @@
 
 pub mod attempt;
 pub mod debian;
+pub mod lxc;
 pub mod session;
