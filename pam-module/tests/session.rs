@@ -11,7 +11,7 @@ use pam_berth::session::{Level, open};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
-use support::{Machine, Script, alice, person};
+use support::{Machine, SCOPE, Script, alice, person};
 
 /// What in a cgroup's directory belongs to somebody else than root.
 fn given_away(path: &std::path::Path) -> Vec<String> {

@@ -4,8 +4,8 @@
 
 use anyhow::Context;
 use berth_test_harness::{Host, Image, Login, Result, shared};
-use berth_tests_booted::lxc;
 use berth_tests_booted::session::{self, CONSOLE, PROBE, Session, in_service, opened_by};
+use berth_tests_booted::{depth, lxc};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,11 +26,12 @@ set -eu
 mount -t hostfs -o "$1" none /mnt
 cd /mnt
 find . -type f | while read -r file; do
-    [ ! -e "/$file" ] || cp -a "/$file" "/$file.debian"
+    [ ! -e "/$file" ] || [ -e "/$file.debian" ] || cp -a "/$file" "/$file.debian"
     mkdir -p "$(dirname "/$file")"
     cp --remove-destination "$file" "/$file"
     case $file in *.service) chmod 644 "/$file" ;; *) chmod 755 "/$file" ;; esac
 done
+cd /
 umount /mnt
 # Berth's drop-in would delegate what logind does not.
 find /usr /etc -path '*/session-.scope.d/50-berth.conf' -delete
@@ -431,69 +432,10 @@ fn she_prepares_no_leaf_for_root(image: Image) -> Result {
     Ok(())
 }
 
-/// What each cgroup more on the way to the root costs the processes in it: medians of rounds that
-/// take turns. A session's leaf is the fourth below the root.
-const DEPTH: &str = r#"
-use strict; use Time::HiRes 'time';
-my ($rounds, @depths, %took) = (9, 1 .. 5, 7, 9);
-my @actions = (
-    ['fork, exit and wait', 200, sub { for (1 .. 200) { my $p = fork; exit if !$p; waitpid $p, 0 } }],
-    ['a fresh page of memory', 8192, sub { my $s = 'x' x (32 << 20); undef $s }],
-    ['two context switches', 2000, sub {
-        pipe(my $r1, my $w1); pipe(my $r2, my $w2);
-        my $p = fork;
-        if (!$p) { for (1 .. 2000) { sysread $r1, my $b, 1; syswrite $w2, 'x' } exit }
-        for (1 .. 2000) { syswrite $w1, 'x'; sysread $r2, my $b, 1 }
-        waitpid $p, 0;
-    }],
-);
-sub put { open my $f, '>', $_[0] or die "$_[0]: $!"; syswrite $f, $_[1] or die "$_[0]: $!" }
-my $dir = '/sys/fs/cgroup';
-put("$dir/cgroup.subtree_control", '+cpu +memory +pids');
-my @leaf = ('');
-for my $n (1 .. 9) {
-    mkdir "$dir/leaf"; mkdir "$dir/other";
-    push @leaf, $dir;
-    mkdir($dir .= '/level') or die $!;
-    put("$dir/cgroup.subtree_control", '+cpu +memory +pids');
-}
-for (1 .. $rounds) { for my $n (@depths) {
-    pipe(my $r, my $w);
-    my $child = fork;
-    if (!$child) {
-        put("$leaf[$n]/leaf/cgroup.procs", $$);
-        for my $i (0 .. $#actions) {
-            my ($name, $count, $do) = @{$actions[$i]};
-            my $begin = time; $do->();
-            syswrite $w, "$i " . (time - $begin) / $count * 1e6 . "
-";
-        }
-        my $begin = time;
-        for (1 .. 50) { put("$leaf[$n]/other/cgroup.procs", $$); put("$leaf[$n]/leaf/cgroup.procs", $$) }
-        syswrite $w, scalar(@actions) . ' ' . (time - $begin) / 100 * 1e6 . "
-";
-        exit;
-    }
-    close $w;
-    while (<$r>) { my ($i, $t) = split; push @{$took{$i}{$n}}, $t }
-    waitpid $child, 0;
-} }
-my $row = sub { my $first = shift; printf "depth: | %s | %s |
-", $first, join ' | ', @_ };
-$row->('µs, at depth', @depths);
-for my $i (0 .. @actions) {
-    my @medians = map { (sort { $a <=> $b } @{$took{$i}{$_}})[$rounds / 2] } @depths;
-    my $name = $i < @actions ? $actions[$i][0] : 'a move to a sibling';
-    $row->($name, map { sprintf '%.2f', $_ } @medians);
-}
-$dir = '/sys/fs/cgroup';
-for my $n (reverse 1 .. 9) { rmdir "$leaf[$n]/level"; rmdir "$leaf[$n]/leaf"; rmdir "$leaf[$n]/other" }
-"#;
-
 /// Prints the table of logind-patches/README.md.
 fn depth_has_its_price(image: Image) -> Result {
     let (host, _turn) = host(image)?;
-    host.write("/root/depth.pl", DEPTH)?;
+    host.write("/root/depth.pl", depth::PROGRAM)?;
     let table = host.root_for("nice -n -10 perl /root/depth.pl", Duration::from_secs(600))?;
     let table = table.ok()?;
     let rows: Vec<_> = table
