@@ -1,5 +1,6 @@
 //! The layout of systemd: logind has made the session's scope, and systemd, told so by a drop-in,
-//! has marked it as delegated.
+//! has marked it as delegated. A logind with the patches of `logind-patches` may have done the rest
+//! too: then the scope is the user's already, and the process sits in its leaf.
 #![forbid(unsafe_code)]
 
 use crate::arguments::Arguments;
@@ -9,7 +10,7 @@ use crate::session::{
 use berth_cgroups::session::{hand_over, session_owner};
 use berth_cgroups::slice::{self, Attach};
 use berth_cgroups::{CgroupDir, CgroupPath, Error, Hierarchy};
-use berth_common::Uid;
+use berth_common::{Uid, cgroup};
 
 /// Gives the session's scope to its user, and with it the right to move processes between all
 /// that is his.
@@ -24,7 +25,7 @@ pub(crate) fn open(
     }
     let id = session_id(handle).ok_or(Skip::NoSession)?;
     let hierarchy = host.hierarchy()?;
-    let path = host.own_path(&hierarchy)?;
+    let path = own_session(host, &hierarchy)?;
     let root = hierarchy.init_root();
     let uid_in_path =
         session_owner(&root, &path, &id).ok_or_else(|| Skip::OtherCgroup(path.clone()))?;
@@ -58,6 +59,16 @@ pub(crate) fn open(
     Ok(done)
 }
 
+/// Where the process is, or what it is the leaf of.
+fn own_session(host: &impl Host, hierarchy: &Hierarchy) -> Result<CgroupPath, Error> {
+    let path = host.own_path(hierarchy)?;
+    let leaf = path.name().is_some_and(|name| name == cgroup::LEAF);
+    Ok(match path.parent() {
+        Some(parent) if leaf => parent,
+        _ => path,
+    })
+}
+
 /// `session=none`: root's processes in this session are not to be its user's to move, from another
 /// session that is delegated.
 fn keep_others_out(handle: &mut impl Handle, host: &impl Host) -> Result<(), Failure> {
@@ -65,7 +76,7 @@ fn keep_others_out(handle: &mut impl Handle, host: &impl Host) -> Result<(), Fai
         return Ok(());
     };
     let hierarchy = host.hierarchy()?;
-    let path = host.own_path(&hierarchy)?;
+    let path = own_session(host, &hierarchy)?;
     if session_owner(&hierarchy.init_root(), &path, &id).is_some_and(Uid::is_person) {
         slice::close_to_user(&slice_of(&hierarchy, &path)?)?;
     }

@@ -11,7 +11,7 @@ use pam_berth::session::{Level, open};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
-use support::{Machine, Script, alice, person};
+use support::{Machine, SCOPE, Script, alice, person};
 
 /// What in a cgroup's directory belongs to somebody else than root.
 fn given_away(path: &std::path::Path) -> Vec<String> {
@@ -76,6 +76,69 @@ fn a_scope_that_logind_delegated_itself_gets_its_leaf() {
     let leaf = machine.scope.child("init.scope").unwrap();
     assert!(given_away(leaf.path()).contains(&"cgroup.procs".into()));
     assert_eq!(leaf.processes().unwrap().len(), 2);
+}
+
+/// As the patched logind leaves it: the scope is hers, its processes are in a leaf of root's.
+fn delegated_by_logind() -> Machine {
+    let mut machine = Machine::with_session();
+    let (uid, gid) = alice();
+    machine.scope.delegate_to(uid, gid).unwrap();
+    let leaf = machine.scope.make_child("init.scope").unwrap();
+    for sleeper in &machine.sleepers {
+        leaf.move_process(sleeper.pid()).unwrap();
+    }
+    let procs = "cgroup.procs".as_ref();
+    fs::chown_at(leaf.as_fd(), procs, Some(uid), Some(gid)).unwrap();
+    machine.path = machine.path.child("init.scope").unwrap();
+    machine
+}
+
+#[test]
+fn of_a_scope_that_logind_delegated_with_its_leaf_only_the_rest_is_done() {
+    let machine = delegated_by_logind();
+    let changed = |name: &str| {
+        let meta = std::fs::metadata(machine.scope.path().join(name)).unwrap();
+        (meta.ctime(), meta.ctime_nsec())
+    };
+    let before = [".", "cgroup.procs", "cgroup.threads"].map(changed);
+    let mut pam = Script::login();
+    open(&mut pam, &machine, &Arguments::parse(["debug"]));
+    let [(Level::Debug, line)] = &pam.lines[..] else {
+        panic!("{:?}", pam.lines);
+    };
+    assert!(line.contains(&format!("delegated {SCOPE}")), "{line}");
+    assert_eq!([".", "cgroup.procs", "cgroup.threads"].map(changed), before);
+    let leaf = machine.scope.child("init.scope").unwrap();
+    assert_eq!(leaf.owner().unwrap(), (0, 0));
+    assert_eq!(leaf.processes().unwrap().len(), 2);
+    assert!(given_away(leaf.path()).contains(&"cgroup.procs".into()));
+    assert_eq!(
+        machine.scope.enabled_controllers().unwrap(),
+        machine.scope.controllers().unwrap()
+    );
+    let slice = machine.cgroup("/user.slice/user-4242.slice").unwrap();
+    let open_to_her = !slice.enabled_controllers().unwrap().is_empty();
+    assert_eq!(slice_file(&machine).0 == alice().0.raw(), open_to_her);
+
+    // session=none is for the slice, too, when logind does not know of it.
+    open(
+        &mut Script::login(),
+        &machine,
+        &Arguments::parse(["session=none"]),
+    );
+    assert_eq!(slice_file(&machine), (0, 0o644));
+}
+
+#[test]
+fn a_leaf_is_looked_out_of_only_once() {
+    let mut machine = delegated_by_logind();
+    machine.path = machine.path.child("init.scope").unwrap();
+    let mut pam = Script::login();
+    open(&mut pam, &machine, &Arguments::parse(["debug"]));
+    let [(Level::Debug, line)] = &pam.lines[..] else {
+        panic!("{:?}", pam.lines);
+    };
+    assert!(line.contains("is not the scope"), "{line}");
 }
 
 #[test]

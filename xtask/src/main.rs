@@ -8,6 +8,7 @@ mod demo;
 mod hash;
 mod image;
 mod install;
+mod logind;
 mod man;
 mod parallel;
 mod progress;
@@ -62,6 +63,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Builds systemd's logind with the patches of logind-patches, and boots it
+    Logind(logind::Options),
     #[command(hide = true)]
     InstallInImage { tree: std::path::PathBuf },
 }
@@ -93,6 +96,7 @@ fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Task::Licences { .. } => say(checks::licences::check(&workspace)),
         Task::Man { check: true } => say(man::check(&workspace)),
         Task::Man { check: false } => say(man::write(&workspace)),
+        Task::Logind(options) => logind::logind(&workspace, &progress, &options),
         Task::InstallInImage { tree } => install::install_in_image(&workspace, &tree),
     };
     done.map(|()| true)

@@ -1,6 +1,7 @@
 //! Programs that know nothing of Berth, as Debian ships them, in a login shell of alice's.
 
 use berth_test_harness::{Host, Image, Login, Result, shared};
+use berth_tests_booted::lxc;
 use berth_tests_booted::session::{self, PROBE, Session, opened_by};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -18,18 +19,10 @@ fn host() -> Result<&'static Host> {
     let mut prepared = PREPARE.lock().map_err(|_| anyhow::anyhow!("poisoned"))?;
     if !*prepared {
         session::install(host)?;
-        // LXC's containers have no NIC here, and their root has to reach the rootfs.
-        host.write(
-            "/home/alice/.config-lxc",
-            "lxc.include = /etc/lxc/default.conf\nlxc.net.0.type = empty\n\
-             lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536\n\
-             lxc.apparmor.profile = unconfined\n\
-             lxc.cgroup2.memory.max = 48M\nlxc.cgroup2.pids.max = 30",
-        )?;
+        lxc::prepare(host)?;
         host.root(
-            "cd /home/alice && install -d -o alice -g alice -m 711 .config .config/lxc .local \
-             .local/share && mv .config-lxc .config/lxc/default.conf && chmod 711 . && \
-             install -d -o alice -g alice tree tree/bin && cp /bin/busybox tree/bin/ && \
+            "cd /home/alice && install -d -o alice -g alice tree tree/bin && \
+             cp /bin/busybox tree/bin/ && \
              for name in sh cat sleep awk id; do ln -s busybox tree/bin/$name; done",
         )?
         .ok()?;
