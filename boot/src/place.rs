@@ -10,16 +10,22 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// Makes the directories that root's parts share. Each must be root's: who else could have made
+/// Where LXC's view of network interfaces is.
+const LXC_RUN_DIR: &str = "/run/lxc";
+
+/// Makes the directories that root's parts share, as tmpfiles.d(5) does where there is systemd. Each must be root's: who else could have made
 /// it could make what is in it, too.
 pub fn make_dirs() -> io::Result<()> {
-    for dir in [
-        path::RUN_DIR,
-        path::BOOT_RUN_DIR,
-        path::USER_RUN_DIR,
-        path::LAUNCH_DIR,
-    ] {
-        make_dir(Path::new(dir), 0o755)?;
+    let dirs = [
+        (path::RUN_DIR, 0o755),
+        (path::BOOT_RUN_DIR, 0o755),
+        (path::USER_RUN_DIR, 0o755),
+        (path::LAUNCH_DIR, 0o755),
+        (path::USERNIC_RUN_DIR, 0o700),
+        (LXC_RUN_DIR, 0o755),
+    ];
+    for (dir, mode) in dirs {
+        make_dir(Path::new(dir), mode)?;
         if std::fs::symlink_metadata(dir)?.uid() != 0 {
             let text = format!("{dir} is not root's");
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
