@@ -171,7 +171,18 @@ fn in_nobodys_way(host: &Host, words: &Words) -> Result {
     Ok(())
 }
 
+/// With what was said in the background, when it fails.
 fn whole_story(host: &Host, words: &Words) -> Result {
+    story(host, words).inspect_err(|_| {
+        let logs = "head -n 50 /var/log/berth/*.log; ls -la /run/berth/* /etc/berth/boot.d; \
+                    cat /proc/mounts | grep cgroup; find /sys/fs/cgroup/berth -maxdepth 3 -type d";
+        if let Ok(said) = host.root(logs) {
+            eprintln!("{said}");
+        }
+    })
+}
+
+fn story(host: &Host, words: &Words) -> Result {
     prepare(host)?;
     host.reboot()?;
     is_up(host)?;
