@@ -99,7 +99,9 @@ pub fn hold(user: &User, options: &Options, ready: Readiness) -> Result<(), Fail
     holder.stop();
     drop(holder);
     let _ = std::fs::remove_file(place::mark(user.uid));
+    nix::unistd::alarm::set(SESSION_SECONDS);
     drop(session);
+    nix::unistd::alarm::cancel();
     ended.map_err(Failure::doing("wait"))
 }
 

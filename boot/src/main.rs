@@ -24,7 +24,11 @@ use berth_kernel::ready::Readiness;
 use berth_kernel::user::User;
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
+
+/// There if systemd runs (sd_booted(3)).
+const SYSTEMD_DIR: &str = "/run/systemd/system";
 
 /// What an init script's exit codes mean (Linux Standard Base 5.0, 22.2).
 mod code {
@@ -114,6 +118,15 @@ fn run(arguments: &Arguments, ready: Readiness) -> Result<u8, Failure> {
         return Err(Failure {
             code: code::NOT_ROOT,
             text: "only root may do that".to_owned(),
+        });
+    }
+    // There it would take launch sockets away from systemd.
+    if Path::new(SYSTEMD_DIR).is_dir() && !matches!(arguments.verb, Verb::Stop) {
+        return Err(Failure {
+            code: code::NOT_CONFIGURED,
+            text: "systemd runs this host and starts containers itself: berth-autostart.service \
+                   those of root, linger (loginctl enable-linger) those of users"
+                .to_owned(),
         });
     }
     match arguments.verb {
