@@ -9,17 +9,21 @@ const BASE: &str = "/sys/fs/cgroup/berth/user-1000";
 
 /// How an init system is spoken to.
 struct Words {
+    /// What holds containers.
+    boot: &'static str,
     service: fn(&str, &str) -> String,
     /// `status` of what is stopped.
     stopped: i32,
 }
 
 const SYSV: Words = Words {
+    boot: "berth",
     service: |name, verb| format!("service {name} {verb}"),
     stopped: 3,
 };
 
 const OPENRC: Words = Words {
+    boot: "berth-boot",
     service: |name, verb| format!("rc-service {name} {verb}"),
     stopped: 3,
 };
@@ -27,6 +31,7 @@ const OPENRC: Words = Words {
 /// Root's container and alice's are enabled, bob's too; of users alice alone is listed. The entry of
 /// somebody who does not exist is in the way.
 fn prepare(host: &Host) -> Result {
+    host.write("/etc/default/berth", "BERTH_STOP_SECONDS=40")?;
     host.root_for("berth create sys -t busybox && berth enable sys", LIMIT)?
         .ok()?;
     host.root("touch /etc/berth/boot.d/alice /etc/berth/boot.d/nobody-here")?
@@ -93,8 +98,15 @@ fn she_comes_and_goes(host: &Host) -> Result {
 /// A second start changes nothing. A holder that is killed takes no container along, and who takes
 /// over starts none that was stopped meanwhile.
 fn started_twice_and_killed(host: &Host, words: &Words) -> Result {
+    let listed = host.root("/usr/libexec/berth/berth-boot users")?;
+    assert_eq!(listed.stdout, "alice\n");
+    assert!(
+        listed.stderr.contains("there is no user nobody-here"),
+        "{listed}"
+    );
+    host.root("rm /etc/berth/boot.d/nobody-here")?.ok()?;
     let before = running(host, &format!("{BASE}/web/payload"))?;
-    host.root_for(&(words.service)("berth", "start"), LIMIT)?
+    host.root_for(&(words.service)(words.boot, "start"), LIMIT)?
         .ok()?;
     assert_eq!(running(host, &format!("{BASE}/web/payload"))?, before);
     host.wait_until("test -e /run/berth/boot/1000.started", LIMIT)?;
@@ -123,11 +135,11 @@ fn started_twice_and_killed(host: &Host, words: &Words) -> Result {
 /// Stop, status, start again, by the init system's own words.
 fn by_its_words(host: &Host, words: &Words) -> Result {
     assert_eq!(
-        host.root_for(&(words.service)("berth", "status"), LIMIT)?
+        host.root_for(&(words.service)(words.boot, "status"), LIMIT)?
             .code,
         0
     );
-    host.root_for(&(words.service)("berth", "stop"), LIMIT)?
+    host.root_for(&(words.service)(words.boot, "stop"), LIMIT)?
         .ok()?;
     assert!(!host.root(&format!("test -d {BASE}/web/payload"))?.success());
     assert!(
@@ -136,9 +148,9 @@ fn by_its_words(host: &Host, words: &Words) -> Result {
             .success()
     );
     assert!(!host.root("test -e /run/berth/launch/1000")?.success());
-    let status = host.root_for(&(words.service)("berth", "status"), LIMIT)?;
+    let status = host.root_for(&(words.service)(words.boot, "status"), LIMIT)?;
     assert_eq!(status.code, words.stopped, "{status}");
-    host.root_for(&(words.service)("berth", "start"), LIMIT)?
+    host.root_for(&(words.service)(words.boot, "start"), LIMIT)?
         .ok()?;
     is_up(host)
 }
@@ -146,10 +158,10 @@ fn by_its_words(host: &Host, words: &Words) -> Result {
 /// What is in nobody's way: a container that does not stop, a bridge that cannot be made, a user whose
 /// configuration is broken. The shutdown comes to its end, and the next boot says what happened.
 fn in_nobodys_way(host: &Host, words: &Words) -> Result {
-    host.write("/etc/default/berth", "BERTH_STOP_SECONDS=20")?;
     // The first process of a pid namespace does not hear a signal that it has no handler for.
     let stuck = "berth create stuck -t busybox && \
                  echo 'lxc.init.cmd = /bin/busybox sleep 100000' >> ~/.local/share/lxc/stuck/config && \
+                 printf '[stop]\\ntimeout = \"5s\"\\n' > ~/.local/share/lxc/stuck/berth.toml && \
                  berth enable stuck && berth start stuck";
     let alice = host.login("alice")?;
     alice.run_for(stuck, LIMIT)?.ok()?;
@@ -221,13 +233,15 @@ fn openrc_boots_stops_and_boots_again_with_containers() -> Result {
     let host = Host::boot(Image::Openrc)?;
     whole_story(&host, &OPENRC)?;
     // A service of her own.
-    host.root("ln -s berth /etc/init.d/berth.alice && rc-service berth stop")?
+    host.root("ln -s berth-boot /etc/init.d/berth-boot.alice && rc-service berth-boot stop")?
         .ok()?;
-    host.root_for("rc-service berth.alice start", LIMIT)?.ok()?;
+    host.root_for("rc-service berth-boot.alice start", LIMIT)?
+        .ok()?;
     running(&host, &format!("{BASE}/web/payload"))?;
     let status = host.root("rc-status --servicelist")?.ok()?;
-    assert!(status.contains("berth.alice"), "{status}");
-    host.root_for("rc-service berth.alice stop", LIMIT)?.ok()?;
+    assert!(status.contains("berth-boot.alice"), "{status}");
+    host.root_for("rc-service berth-boot.alice stop", LIMIT)?
+        .ok()?;
     assert!(!host.root(&format!("test -d {BASE}/web/payload"))?.success());
     Ok(())
 }
