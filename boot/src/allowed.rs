@@ -64,6 +64,13 @@ fn judge(dir: &Path, name: &str) -> Result<User, String> {
     if name.is_empty() || name.starts_with('.') || name.contains('/') {
         return Err("a user's name is needed".to_owned());
     }
+    let forbidden = Path::new(path::NO_BOOT_DIR).join(name);
+    if forbidden.symlink_metadata().is_ok() {
+        return Err(format!(
+            "{} keeps {name} from the boot",
+            forbidden.display()
+        ));
+    }
     let path = dir.join(name);
     let found = std::fs::symlink_metadata(&path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => format!(
