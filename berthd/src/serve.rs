@@ -8,6 +8,7 @@ use crate::error::Refusal;
 use crate::limit::{Busy, Limiter};
 use crate::{repair, start};
 use berth_common::bus;
+use berth_kernel::ready::Readiness;
 use berth_systemd_bus::{BusError, Caller, SystemBus, Wish, notify};
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -82,14 +83,18 @@ fn sender(message: &Message) -> String {
     header.sender().map(ToString::to_string).unwrap_or_default()
 }
 
-/// Serves the bus until nobody has asked for `idle`, or the bus is gone.
-pub fn run(idle: Duration) -> Result<(), BusError> {
+/// Serves the bus until nobody has asked for `idle`, or the bus is gone. `ready` is told when the
+/// name on the bus is taken.
+pub fn run(idle: Option<Duration>, ready: Readiness) -> Result<(), BusError> {
     let bus = SystemBus::connect(ANSWER_LIMIT)?;
     let calls = read_calls(&bus)?;
     // Nobody can take the name away, and it is taken from nobody.
     let flags = RequestNameFlags::DO_NOT_QUEUE;
     zbus::block_on(bus.connection().request_name_with_flags(bus::NAME, flags))
         .map_err(|error| BusError::new(format!("take the name {}", bus::NAME), error))?;
+    if let Err(error) = ready.tell() {
+        tracing::warn!("cannot say that it is ready: {error}");
+    }
     let server = Server {
         bus,
         limiter: Arc::default(),
@@ -134,11 +139,11 @@ struct Server {
 }
 
 impl Server {
-    fn serve(&self, calls: &Calls, idle: Duration) {
+    fn serve(&self, calls: &Calls, idle: Option<Duration>) {
         loop {
-            match calls.recv_timeout(idle) {
+            match calls.recv_timeout(idle.unwrap_or(IDLE)) {
                 Ok(call) => self.hear(call),
-                Err(RecvTimeoutError::Timeout) if self.is_idle() => break,
+                Err(RecvTimeoutError::Timeout) if idle.is_some() && self.is_idle() => break,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }

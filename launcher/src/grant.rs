@@ -1,6 +1,7 @@
 //! `berth grant`, `grants`, `revoke`: what an administrator gives a user, and takes back.
 //!
-//! Three things: subordinate ids, a line in the quota file of NICs, linger. What was there before
+//! Three things: subordinate ids, a line in the quota file of NICs, linger (without systemd a file in
+//! `/etc/berth/boot.d`). What was there before
 //! stays; what is added is recorded first, so that `revoke` undoes just that, whatever was
 //! interrupted in between.
 
@@ -66,6 +67,11 @@ impl Paths {
 
     fn linger(&self, user: &str) -> PathBuf {
         below(&self.var, "/var", path::LINGER_DIR).join(user)
+    }
+
+    /// What stands for linger where systemd does not run.
+    fn boot(&self, user: &str) -> PathBuf {
+        below(&self.etc, "/etc", path::BOOT_DIR).join(user)
     }
 
     fn subids(&self, kind: IdKind) -> PathBuf {
@@ -284,15 +290,12 @@ fn grant_linger(
     record: &mut Record,
 ) -> Result<String> {
     let name = &user.name;
+    if !host.has_systemd() {
+        return grant_boot(paths, name, record);
+    }
     if paths.linger(name).exists() {
         return Ok(format!(
             "{name} lingers already: enabled containers start at boot"
-        ));
-    }
-    if !host.has_systemd() {
-        return Ok(format!(
-            "{name} cannot linger: systemd does not run this host, whose own init has to start \
-             containers at boot (berth autostart)"
         ));
     }
     record.linger = true;
@@ -300,6 +303,27 @@ fn grant_linger(
     host.set_linger(user, true)?;
     Ok(format!(
         "{name} lingers now: enabled containers start at boot"
+    ))
+}
+
+/// Without systemd the host's own init starts whoever is listed.
+fn grant_boot(paths: &Paths, name: &str, record: &mut Record) -> Result<String> {
+    let entry = paths.boot(name);
+    if entry.exists() {
+        return Ok(format!(
+            "{name} is in {} already: enabled containers start at boot",
+            path::BOOT_DIR
+        ));
+    }
+    record.linger = true;
+    record.write(&paths.grants(), name)?;
+    if let Some(dir) = entry.parent() {
+        make_dirs(dir)?;
+    }
+    std::fs::write(&entry, "").map_err(|error| Error::file("write", &entry, error))?;
+    Ok(format!(
+        "{name} is in {} now: enabled containers start at boot",
+        path::BOOT_DIR
     ))
 }
 

@@ -108,9 +108,10 @@ impl Place {
 
     /// The directory of a container's runtime files, whether or not it exists.
     ///
-    /// It is below `/run/user/UID` where that is the owner's (so it ends with his last session
-    /// unless he lingers, as his containers do), below `/run/berth` for root, and below
-    /// `~/.cache` otherwise. `XDG_RUNTIME_DIR` is not asked: su, sudo and cron carry a wrong one
+    /// It is below `/run/berth/user/UID` where `berth-boot` made that for the owner, whose
+    /// containers outlive his sessions; below `/run/user/UID` where that is the owner's (so it ends
+    /// with his last session unless he lingers, as his containers do), below `/run/berth` for root,
+    /// and below `~/.cache` otherwise. `XDG_RUNTIME_DIR` is not asked: su, sudo and cron carry a wrong one
     /// or none, and all of them must find the same container.
     pub fn runtime_dir(&self, name: &ContainerName) -> PathBuf {
         let candidates = self.runtime_roots();
@@ -137,6 +138,10 @@ impl Place {
             return vec![Path::new(path::RUN_DIR).join("root")];
         }
         let mut roots = Vec::new();
+        let of_boot = Path::new(path::USER_RUN_DIR).join(self.owner.uid.to_string());
+        if is_owned_dir(&of_boot, self.owner.uid) {
+            roots.push(of_boot.join("berth"));
+        }
         let session = PathBuf::from(format!("/run/user/{}", self.owner.uid));
         if is_owned_dir(&session, self.owner.uid) {
             roots.push(session.join("berth"));

@@ -8,6 +8,7 @@ use berth_cgroups::{DelegatedBase, Hierarchy};
 use berth_common::{Uid, linger, path, unit};
 use berth_kernel::cred;
 use berth_kernel::process::Child;
+use berth_kernel::ready::Readiness;
 use berth_kernel::signal::SignalQueue;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -28,8 +29,8 @@ const END_LIMIT: Duration = Duration::from_secs(10);
 /// Asks the holder to end an autostart that is under way; sent by `shutdown`.
 pub const STOP_AUTOSTART: Signal = Signal::SIGUSR1;
 
-/// Holds the cgroup until SIGTERM.
-pub fn run() -> Result<()> {
+/// Holds the cgroup until SIGTERM; `ready` is told beside the service manager.
+pub fn run(ready: Readiness) -> Result<()> {
     let mut signals = SignalQueue::new(&[
         Signal::SIGTERM,
         Signal::SIGINT,
@@ -44,6 +45,7 @@ pub fn run() -> Result<()> {
         berth_systemd_bus::READY
     );
     berth_systemd_bus::notify(&state).doing("say that the cgroup is ready")?;
+    ready.tell().doing("say that the cgroup is ready")?;
     let mut autostart = match start_containers(uid) {
         Ok(started) => started,
         Err(error) => {

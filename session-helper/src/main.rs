@@ -9,6 +9,7 @@
 
 use berth_common::exit;
 use berth_kernel::cred;
+use berth_kernel::ready::Readiness;
 use berth_session_helper::{ask, hold, serve, shutdown};
 use berth_systemd_bus::Wish;
 use std::ffi::OsStr;
@@ -22,7 +23,14 @@ fn main() -> ExitCode {
         .without_time()
         .with_target(false)
         .init();
-    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let ready = match Readiness::take(&mut arguments) {
+        Ok(ready) => ready,
+        Err(why) => {
+            eprintln!("berth-session-helper: {why}");
+            return exit::USAGE.into();
+        }
+    };
     let result = match arguments.as_slice() {
         [verb] if verb == "check" => {
             let code = if cred::real_uid().is_person() {
@@ -32,8 +40,8 @@ fn main() -> ExitCode {
             };
             return code.into();
         }
-        [verb] if verb == "hold" => hold::run(),
-        [verb] if verb == "serve" => serve::run(),
+        [verb] if verb == "hold" => hold::run(ready),
+        [verb] if verb == "serve" => serve::run(ready),
         [verb] if verb == "shutdown" => shutdown::run(),
         [verb, word] if verb == "ask" && wish(word).is_some() => {
             return wish(word).map_or(exit::USAGE, say).into();
@@ -41,7 +49,9 @@ fn main() -> ExitCode {
         _ => {
             eprintln!(
                 "usage: berth-session-helper check | hold | serve | shutdown | ask \
-                 start|repair|release"
+                 start|repair|release\n\
+                 hold and serve: --ready-fd N, --ready-stop tell an init system that knows no \
+                 sd_notify"
             );
             return exit::USAGE.into();
         }

@@ -6,6 +6,7 @@ use crate::error::{Doing, Error, Result};
 use crate::session::{Owner, Session, refuse};
 use berth_cgroups::{CgroupPath, DelegatedBase, Hierarchy};
 use berth_common::{Uid, cgroup, unit};
+use berth_kernel::ready::Readiness;
 use berth_kernel::signal::SignalQueue;
 use berth_kernel::{cred, sock};
 use berth_session_protocol::Connection;
@@ -27,8 +28,9 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(3);
 /// When nobody has asked for so long, a service that refuses all ends.
 const REFUSAL_IDLE_MS: u16 = 1000;
 
-/// Serves the socket that the service manager passed, until SIGTERM.
-pub fn run() -> Result<()> {
+/// Serves the socket that the service manager passed, until SIGTERM. `ready` is told when the next
+/// client is answered.
+pub fn run(ready: Readiness) -> Result<()> {
     let listener = take_listener()?;
     let uid = cred::effective_uid();
     if !uid.is_person() {
@@ -43,7 +45,9 @@ pub fn run() -> Result<()> {
         enter_lasting_cgroup(uid)?;
         Server::new(listener, uid, Program::of(uid)?)
     };
-    prepare().inspect_err(|_| sleep(FAILURE_PAUSE))?.run()
+    let mut server = prepare().inspect_err(|_| sleep(FAILURE_PAUSE))?;
+    ready.tell().doing("say that it is ready")?;
+    server.run()
 }
 
 fn take_listener() -> Result<OwnedFd> {

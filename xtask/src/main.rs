@@ -45,6 +45,11 @@ enum Task {
     Deb(deb::Options),
     /// Runs every test there is, and the checks; the last line says how many passed and failed
     Test(test::Options),
+    /// Checks upstart's job files: the repository's own, or those given
+    Jobs {
+        /// Other job files, which are checked together
+        files: Vec<std::path::PathBuf>,
+    },
     /// Writes down which crates the privileged programs link
     Links {
         /// Compare with what is written down instead
@@ -91,6 +96,7 @@ fn run(arguments: Arguments) -> anyhow::Result<bool> {
             .map(|made| made.iter().for_each(|file| println!("{}", file.display()))),
         Task::Install(options) => install::install(&workspace, &progress, &options),
         Task::Test(options) => return Ok(test::test(&workspace, &progress, &options)),
+        Task::Jobs { files } => say(checks::upstart::run(&workspace.root, &files)),
         Task::Links { check: true } => say(checks::links::check(&workspace)),
         Task::Links { check: false } => say(checks::links::write(&workspace)),
         Task::Licences { .. } => say(checks::licences::check(&workspace)),

@@ -24,7 +24,7 @@ const COMMANDS: &str = "1";
 /// The page about container configurations, whose tables come from the key table.
 const KEYS_PAGE: &str = "berth-container.conf.5";
 /// Pages that are no command's.
-const OTHER_PAGES: [&str; 9] = [
+const OTHER_PAGES: [&str; 10] = [
     "berth-container.conf(5)",
     "berth.toml(5)",
     "berth-usernet(5)",
@@ -32,6 +32,7 @@ const OTHER_PAGES: [&str; 9] = [
     "berth-net.toml(5)",
     "berth-net(8)",
     "pam_berth(8)",
+    "berth-boot(8)",
     "berthd(8)",
     "berthd.toml(5)",
 ];

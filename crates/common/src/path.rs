@@ -62,6 +62,8 @@ pub const SECCOMP: &str = join!(LIBEXEC_DIR, "/berth-seccomp");
 pub const NET: &str = join!(LIBEXEC_DIR, "/berth-net");
 /// What needs root on a user's behalf, started by the system bus.
 pub const BERTHD: &str = join!(LIBEXEC_DIR, "/berthd");
+/// Holds the containers of root and of users at boot where systemd does not.
+pub const BOOT: &str = join!(LIBEXEC_DIR, "/berth-boot");
 /// Read-only data.
 pub const SHARE_DIR: &str = join!(PREFIX, "/share/berth");
 /// Configuration snippets that containers include.
@@ -87,6 +89,9 @@ pub const LIMITS_DIR: &str = "/etc/berth/limits.d";
 /// A file named like the user here means that his containers start at boot, on hosts without
 /// systemd.
 pub const BOOT_DIR: &str = "/etc/berth/boot.d";
+/// A file named like the user here means that his containers do not start at boot, though he lingers;
+/// [`crate::boot::ALL`] means everybody's.
+pub const NO_BOOT_DIR: &str = "/etc/berth/no-boot.d";
 /// Who may have a lasting cgroup without a session, and whether sessions are repaired.
 pub const BERTHD_CONF: &str = "/etc/berth/berthd.toml";
 /// What `berth grant` did for each user, so that `berth revoke` undoes just that.
@@ -96,6 +101,13 @@ pub const GRANTS_DIR: &str = "/var/lib/berth/grants";
 pub const RUN_DIR: &str = "/run/berth";
 /// Launch sockets, one a user, named by uid; directory 0755 root, socket 0600 the user's.
 pub const LAUNCH_DIR: &str = "/run/berth/launch";
+/// Locks of `berth-boot`, one for whoever's containers it holds, named by uid.
+pub const BOOT_RUN_DIR: &str = "/run/berth/boot";
+/// Runtime files of users whose containers `berth-boot` holds, a directory each, named by uid;
+/// 0755 root's, the users' 0700 their own. Unlike `/run/user/UID` they outlive sessions.
+pub const USER_RUN_DIR: &str = "/run/berth/user";
+/// Where `berth-boot` leaves what it and what it starts have to say.
+pub const LOG_DIR: &str = "/var/log/berth";
 /// The NIC helper's locks; mode 0700, root's.
 pub const USERNIC_RUN_DIR: &str = "/run/berth/usernic";
 /// There while the text view of NICs may be out of date.

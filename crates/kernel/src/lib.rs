@@ -16,6 +16,7 @@ pub mod netlink_socket;
 pub mod ns;
 pub mod process;
 pub mod random;
+pub mod ready;
 pub mod rlimit;
 pub mod seccomp;
 pub mod signal;

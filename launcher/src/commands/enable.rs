@@ -9,6 +9,7 @@ use berth_container_config::edit;
 use crate::config_file::ConfigFile;
 use crate::error::{Error, Plain, Result};
 use crate::place::Place;
+use crate::systemd::has_systemd;
 
 const AUTO: &str = "lxc.start.auto";
 
@@ -25,7 +26,7 @@ pub struct Enabled {
 /// nothing of a user's starts at boot.
 pub fn enable(place: &Place, name: &ContainerName) -> Result<Enabled> {
     place.require(name)?;
-    if place.owner.uid.is_root() {
+    if place.owner.uid.is_root() && has_systemd() {
         return Err(Error::other(
             "this version starts no containers of root's at boot; make it a container of an \
              ordinary user's, or run `berth autostart` from a service of your own",
@@ -40,6 +41,10 @@ pub fn enable(place: &Place, name: &ContainerName) -> Result<Enabled> {
         enabled.done.push(format!("{name} starts at boot already"));
     }
     let user = &place.owner.name;
+    if !has_systemd() {
+        enabled.missing = missing_without_systemd(place);
+        return Ok(enabled);
+    }
     if lingers(user) {
         return Ok(enabled);
     }
@@ -51,6 +56,22 @@ pub fn enable(place: &Place, name: &ContainerName) -> Result<Enabled> {
         Err(why) => enabled.missing = Some(linger_hint(user, &why)),
     }
     Ok(enabled)
+}
+
+/// Where the host's own init starts containers: root's always, and those of whom the administrator
+/// lists.
+fn missing_without_systemd(place: &Place) -> Option<String> {
+    let user = &place.owner.name;
+    let listed = Path::new(path::BOOT_DIR).join(user);
+    if place.owner.uid.is_root() || listed.exists() {
+        return None;
+    }
+    Some(format!(
+        "{user} is not in {}, so nothing of {user}'s starts at boot; ask an administrator to run: \
+         touch {}",
+        path::BOOT_DIR,
+        listed.display()
+    ))
 }
 
 /// Takes the start at boot back. Linger stays: other things may need it.

@@ -321,10 +321,14 @@ fn hand_on(controller: &str, at: &str, facts: &Facts) -> String {
 fn lasting(facts: &Facts) -> Finding {
     const WHAT: &str = "lasting";
     let (uid, user) = (facts.uid, &facts.user);
-    let stays = if facts.lingers {
-        "you linger: containers run on after a logout and start at boot"
-    } else {
-        "it ends with your last logout (loginctl enable-linger keeps it)"
+    let stays = match (facts.systemd, facts.lingers) {
+        (Some(_), true) => "you linger: containers run on after a logout and start at boot",
+        (Some(_), false) => "it ends with your last logout (loginctl enable-linger keeps it)",
+        (None, true) => "you are in /etc/berth/boot.d: it is there from boot to shutdown",
+        (None, false) => {
+            "it ends with your last logout and container (a file of root's in /etc/berth/boot.d, \
+             named like you, keeps it)"
+        }
     };
     if let Some(base) = &facts.lasting {
         return Finding::ok(

@@ -159,7 +159,7 @@ pub struct Facts {
     pub lasting: Option<Base>,
     /// Whether his service manager runs.
     pub manager: bool,
-    /// Whether he lingers.
+    /// Whether he lingers; without systemd, whether he is listed for the boot.
     pub lingers: bool,
     /// The drop-in that delegates sessions, and when it came, in microseconds since 1970.
     pub session_dropin: Option<u64>,
@@ -194,7 +194,10 @@ impl Facts {
             here: None,
             lasting: None,
             manager: false,
-            lingers: Path::new(path::LINGER_DIR).join(&name).exists(),
+            lingers: match crate::systemd::has_systemd() {
+                true => Path::new(path::LINGER_DIR).join(&name).exists(),
+                false => Path::new(path::BOOT_DIR).join(&name).exists(),
+            },
             user: name,
             session_dropin: unit_file("session-.scope.d/50-berth.conf").and_then(|at| age(&at)),
             units: ["berth-user@.service", "user@.service.d/50-berth.conf"]

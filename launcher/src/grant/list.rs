@@ -57,9 +57,9 @@ pub fn list(
             used: user.as_ref().and_then(|user| used(entry.bridge, user.uid)),
             subuids: ranges(IdKind::User)?,
             subgids: ranges(IdKind::Group)?,
-            linger: user
-                .as_ref()
-                .is_some_and(|user| paths.linger(&user.name).exists()),
+            linger: user.as_ref().is_some_and(|user| {
+                paths.linger(&user.name).exists() || paths.boot(&user.name).exists()
+            }),
             bridge: entry.bridge.to_owned(),
             user: label,
         });

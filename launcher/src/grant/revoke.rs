@@ -7,7 +7,7 @@ use berth_usernic::usernet;
 
 use super::record::Record;
 use super::{Host, KINDS, Paths, check_name, lock, nic_count, quota, subids, unknown, words};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Revokes within these paths. `account` is what the user data base says about `name`; a user
 /// who is gone can still be revoked.
@@ -121,7 +121,11 @@ fn revoke_linger(
         return Ok(None);
     }
     let mut said = None;
-    if paths.linger(name).exists()
+    let entry = paths.boot(name);
+    if !host.has_systemd() && entry.exists() {
+        std::fs::remove_file(&entry).map_err(|error| Error::file("remove", &entry, error))?;
+        said = Some(format!("{name} is not in {} any more", path::BOOT_DIR));
+    } else if paths.linger(name).exists()
         && let Some(user) = account
     {
         host.set_linger(user, false)?;

@@ -364,15 +364,30 @@ fn a_link_to_the_quota_file_and_its_mode_stay() {
 }
 
 #[test]
-fn without_systemd_linger_comes_from_elsewhere() {
+fn without_systemd_a_file_of_the_administrators_stands_for_linger() {
     let mut world = World::new();
     world.systemd = false;
+    let entry = world.paths.boot("alice");
     let said = world.grant(5, true).unwrap();
     assert!(
-        said[3].contains("cannot linger: systemd does not run this host"),
+        said[3].contains("alice is in /etc/berth/boot.d now"),
         "{said:?}"
     );
-    assert!(world.linger_calls.borrow().is_empty());
+    assert!(entry.exists() && world.linger_calls.borrow().is_empty());
+    let again = world.grant(5, true).unwrap();
+    assert!(again[3].contains("boot.d already"), "{again:?}");
+    let said = world.revoke(None, true).unwrap();
+    assert!(
+        said.iter()
+            .any(|line| line.contains("not in /etc/berth/boot.d any more")),
+        "{said:?}"
+    );
+    assert!(!entry.exists());
+    // What was there before the grant is the administrator's.
+    fs::write(&entry, "").unwrap();
+    world.grant(5, true).unwrap();
+    world.revoke(None, true).unwrap();
+    assert!(entry.exists());
 }
 
 #[test]

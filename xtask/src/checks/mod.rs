@@ -1,5 +1,6 @@
-//! Checks of what is linked and under which licences.
+//! Checks of what is linked, under which licences, and of job files that nothing here can run.
 
 pub mod licences;
 pub mod links;
 mod metadata;
+pub mod upstart;

@@ -1,5 +1,6 @@
 //! `packaging/manifest.toml`, read and checked.
 
+use super::init::Init;
 use anyhow::{Context, Result, bail};
 use berth_common::path;
 use serde::Deserialize;
@@ -62,6 +63,8 @@ pub struct Source {
     pub config: bool,
     /// The first systemd that bears it.
     pub systemd: Option<u32>,
+    /// The init system that it is for, if for one.
+    pub init: Option<Init>,
     /// Mode and owner.
     #[serde(flatten)]
     pub access: Access,
@@ -95,6 +98,8 @@ pub struct Activate {
     pub once: bool,
     /// Only for hosts that have this program: `systemctl` where systemd is the init.
     pub needs: Option<String>,
+    /// Only for hosts with this init system.
+    pub init: Option<Init>,
 }
 
 impl Activate {

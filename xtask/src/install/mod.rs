@@ -1,5 +1,6 @@
 //! `cargo xtask install`: builds Berth and puts it where `packaging/manifest.toml` says.
 
+mod init;
 mod manifest;
 mod plan;
 mod replace;
@@ -10,6 +11,7 @@ use crate::image::Content;
 use crate::progress::Progress;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
+use init::Init;
 use manifest::{Activate, Manifest, Places};
 use plan::{Item, Kind, Plan};
 use std::collections::BTreeSet;
@@ -38,6 +40,9 @@ pub struct Options {
     /// Where PAM looks for modules
     #[arg(long, value_name = "DIR")]
     pub security_dir: Option<String>,
+    /// The init system to install for, where what is there does not tell
+    #[arg(long, value_name = "NAME")]
+    pub init: Option<Init>,
     /// Serve LXC's own containers too: stand in for its lxc-user-nic, which is kept beside it
     #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true)]
     pub lxc_user_nic: Option<Option<String>>,
@@ -47,7 +52,8 @@ pub struct Options {
 pub fn install(workspace: &Workspace, progress: &Progress, options: &Options) -> Result<()> {
     let (manifest, places) = prepare(workspace, options)?;
     build(workspace, progress, &manifest, &places, &options.profile)?;
-    let plan = Plan::new(workspace, &manifest, &places, &options.profile)?;
+    let init = options.init.or_else(|| Init::of(&options.destdir));
+    let plan = Plan::new(workspace, &manifest, &places, &options.profile)?.settle(init);
     let systemd = systemd::version_in(&options.destdir);
     print!("{}", write(&plan, &options.destdir, systemd)?);
     if let Some(elsewhere) = &options.lxc_user_nic {
@@ -112,7 +118,8 @@ impl PackageContent {
         let (manifest, places) = prepare(workspace, &options)?;
         build(workspace, progress, &manifest, &places, &options.profile)?;
         Ok(Self {
-            plan: Plan::new(workspace, &manifest, &places, &options.profile)?,
+            plan: Plan::new(workspace, &manifest, &places, &options.profile)?
+                .shelve(&places.fill("@SHAREDIR@")?),
             lxc_user_nic: manifest.replacement("lxc-user-nic", &places)?,
         })
     }
@@ -163,7 +170,7 @@ impl PackageContent {
 pub fn install_in_image(workspace: &Workspace, tree: &Path) -> Result<()> {
     let options = image_options(tree);
     let (manifest, places) = prepare(workspace, &options)?;
-    let plan = Plan::new(workspace, &manifest, &places, &options.profile)?;
+    let plan = Plan::new(workspace, &manifest, &places, &options.profile)?.settle(Init::of(tree));
     print!("{}", write(&plan, tree, systemd::version_in(tree))?);
     let fits = |activate: &&Activate| activate.image && activate.fits(tree);
     for activate in plan.activate.iter().filter(fits) {
@@ -187,6 +194,7 @@ fn image_options(tree: &Path) -> Options {
         prefix: "/usr".into(),
         profile: "release".into(),
         security_dir: None,
+        init: None,
         lxc_user_nic: None,
     }
 }
@@ -380,6 +388,7 @@ mod tests {
             mode,
             owner: (0, 0),
             owner_name: "root:root".into(),
+            init: None,
             kind,
         }
     }
@@ -391,6 +400,7 @@ mod tests {
                 mode: 0o700,
                 owner: (0, 0),
                 owner_name: "root:root".into(),
+                init: None,
                 kind: Kind::Directory,
             },
             file("/usr/libexec/x/setuid", 0o4755, content, false),

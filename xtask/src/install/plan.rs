@@ -1,5 +1,6 @@
 //! What an installation consists of, before anything is written.
 
+use super::init::Init;
 use super::manifest::{Activate, Manifest, Places, matches};
 use crate::hash::Hash;
 use crate::workspace::Workspace;
@@ -27,6 +28,8 @@ pub struct Item {
     pub owner: (u32, u32),
     /// The same, by name.
     pub owner_name: String,
+    /// The init system that it is for, if for one.
+    pub init: Option<Init>,
     /// What it is.
     pub kind: Kind,
 }
@@ -47,6 +50,22 @@ pub enum Kind {
     },
 }
 
+impl Kind {
+    /// The same as one that an upgrade replaces.
+    pub fn unconfigured(self) -> Self {
+        match self {
+            Self::File {
+                content, systemd, ..
+            } => Self::File {
+                content,
+                config: false,
+                systemd,
+            },
+            Self::Directory => Self::Directory,
+        }
+    }
+}
+
 impl Plan {
     /// From the manifest, with programs that have been built for `profile`.
     pub fn new(
@@ -64,6 +83,7 @@ impl Plan {
                 mode,
                 owner,
                 owner_name: directory.access.owner.clone(),
+                init: None,
                 kind: Kind::Directory,
             });
         }
@@ -82,6 +102,7 @@ impl Plan {
                 mode: program.access.bits()?,
                 owner: program.access.ids()?,
                 owner_name: program.access.owner.clone(),
+                init: None,
                 kind: Kind::File {
                     content,
                     config: false,
@@ -96,6 +117,7 @@ impl Plan {
                     mode: file.access.bits()?,
                     owner: file.access.ids()?,
                     owner_name: file.access.owner.clone(),
+                    init: file.init,
                     kind: Kind::File {
                         content: filled(places, &path)?,
                         config: file.config,
@@ -115,7 +137,7 @@ impl Plan {
         let mut hash = Hash::new();
         for item in &self.items {
             hash.add(&item.to)
-                .add(format!("{:o} {:?}", item.mode, item.owner));
+                .add(format!("{:o} {:?} {:?}", item.mode, item.owner, item.init));
             if let Kind::File {
                 content,
                 config,
@@ -129,7 +151,8 @@ impl Plan {
         }
         for activate in &self.activate {
             hash.add(&activate.command).add([u8::from(activate.image)]);
-            hash.add(activate.needs.as_deref().unwrap_or(""));
+            hash.add(activate.needs.as_deref().unwrap_or(""))
+                .add(format!("{:?}", activate.init));
         }
         hash.finish()
     }

@@ -6,7 +6,7 @@ mod originals;
 mod promises;
 
 use crate::apt;
-use crate::checks::{licences, links};
+use crate::checks::{licences, links, upstart};
 use crate::deb;
 use crate::image;
 use crate::install;
@@ -194,6 +194,7 @@ fn checks(workspace: &Workspace, progress: &Progress, tally: &mut Tally) {
         "licences",
         progress.during("licences", || licences::check(workspace)),
     );
+    tally.check("upstart's jobs", upstart::run(&workspace.root, &[]));
     tally.check("manual pages", man::check(workspace));
 }
 
