@@ -430,6 +430,7 @@ fn make_bridge(bridge: bool) -> Result<()> {
         name: &name,
         mac: None,
         mtu: None,
+        vlan_filtering: false,
     })?;
     let bridge = socket.link(&name)?;
     let address = Address::new(BRIDGE_ADDRESS.parse()?, 24)?;
