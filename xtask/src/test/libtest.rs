@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-/// Booted hosts that run at once, over all test programs: each wants a processor and a half.
-const GUESTS: &str = "2";
+/// Booted hosts that run at once, over all test programs: each wants a processor while it boots, and
+/// little afterwards.
+const GUESTS: &str = "3";
 
 /// A built test program.
 #[derive(Clone, Debug)]

@@ -51,6 +51,8 @@ const BOOTED: &str = "berth-tests-booted";
 const PACKAGES: &str = "package";
 /// Test programs that run at once.
 const SIDE_BY_SIDE: usize = 2;
+/// Those of booted hosts, which wait for boots and shutdowns much of the time.
+const BOOTED_SIDE_BY_SIDE: usize = 3;
 /// For one test program, waiting for a place among the guests included.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(1800);
 
@@ -126,7 +128,7 @@ fn everything(
                 deb::for_tests(workspace, progress)?;
             }
         }
-        run_all(progress, &booted, filter, tally)?;
+        run_all(progress, BOOTED_SIDE_BY_SIDE, &booted, filter, tally)?;
     }
     if filter.is_none() {
         let unkept = promises::unkept(&promises::read(&workspace.root)?, &tally.ran);
@@ -160,7 +162,7 @@ fn what_needs_no_host(
     let (booted, plain): (Vec<_>, Vec<_>) = programs
         .into_iter()
         .partition(|program| program.package == BOOTED);
-    run_all(progress, &plain, filter, tally)?;
+    run_all(progress, SIDE_BY_SIDE, &plain, filter, tally)?;
     if filter.is_none() {
         let doc = progress.during("examples in the documentation", || {
             libtest::run_doc_tests(workspace, PROGRAM_LIMIT)
@@ -212,12 +214,13 @@ fn with_matches(programs: Vec<Program>, filter: Option<&str>) -> Result<Vec<Prog
 /// Runs test programs, a few side by side.
 fn run_all(
     progress: &Progress,
+    at_once: usize,
     programs: &[Program],
     filter: Option<&str>,
     tally: &mut Tally,
 ) -> Result<()> {
     let tally = Mutex::new(tally);
-    side_by_side(SIDE_BY_SIDE, programs, |program| {
+    side_by_side(at_once, programs, |program| {
         let report = program.run(filter, PROGRAM_LIMIT)?;
         let name = format!("{} {}", program.package, program.name);
         tally
