@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use berth_cgroups::{CgroupPath, DelegatedBase, Hierarchy};
+use berth_common::unit;
 use berth_kernel::process::Exit;
 
 use crate::error::{Error, Result};
@@ -61,12 +62,14 @@ pub fn run_in_scope<T: AsRef<OsStr>>(arguments: &[T]) -> Result<u8> {
     // Unique: the scope of an earlier process with this number may be there still.
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |since| since.as_nanos());
-    let unit = format!("{SCOPE_PREFIX}{}-{now:x}{SCOPE_SUFFIX}", std::process::id());
+    let scope = format!("{SCOPE_PREFIX}{}-{now:x}{SCOPE_SUFFIX}", std::process::id());
     let status = Command::new(SYSTEMD_RUN)
         .args(["--system", "--scope", "--quiet", "--collect"])
         .args(["--slice=machine.slice", "--property=Delegate=yes"])
         .arg("--property=TasksMax=infinity")
-        .arg(format!("--unit={unit}"))
+        // Containers are stopped in order by that unit, and what is left by the end of this scope.
+        .arg(format!("--property=Before={}", unit::ROOT_BOOT))
+        .arg(format!("--unit={scope}"))
         .arg("--description")
         .arg(description)
         .arg("--")

@@ -85,6 +85,9 @@ pub const LIMITS_DIR: &str = "/etc/berth/limits.d";
 /// A file named like the user here means that his containers start at boot, on hosts without
 /// systemd.
 pub const BOOT_DIR: &str = "/etc/berth/boot.d";
+/// A file named like the user here means that his containers do not start at boot, though he lingers;
+/// [`crate::boot::ALL`] means everybody's.
+pub const NO_BOOT_DIR: &str = "/etc/berth/no-boot.d";
 /// Who may have a lasting cgroup without a session, and whether sessions are repaired.
 pub const BERTHD_CONF: &str = "/etc/berth/berthd.toml";
 /// What `berth grant` did for each user, so that `berth revoke` undoes just that.

@@ -29,6 +29,9 @@ pub const PAM_KEEPER: &str = "(sd-pam)";
 /// The service behind [`crate::bus::NAME`].
 pub const BERTHD: &str = "berthd.service";
 
+/// Root's containers, from boot to shutdown.
+pub const ROOT_BOOT: &str = "berth-autostart.service";
+
 /// The host's container bridge.
 pub const NET: &str = "berth-net.service";
 

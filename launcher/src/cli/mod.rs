@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+mod boot;
 mod config;
 mod copies;
 pub mod habits;
@@ -17,6 +18,7 @@ mod look;
 mod ports;
 mod top;
 
+pub use boot::*;
 pub use config::*;
 pub use copies::*;
 pub use host::*;
@@ -61,7 +63,11 @@ impl Cli {
 impl Verb {
     /// Whether it only looks at containers, which root does as their owner.
     pub fn only_looks(&self) -> bool {
-        matches!(self, Self::Ls(_) | Self::Info(_))
+        match self {
+            Self::Ls(_) | Self::Info(_) => true,
+            Self::Autostart(options) => options.verb.is_some(),
+            _ => false,
+        }
     }
 }
 
@@ -133,7 +139,7 @@ pub enum Verb {
     Enable(OneName),
     /// Do not start a container at boot any more
     Disable(OneName),
-    /// Start all enabled containers in their order, or stop them, as lxc-autostart does
+    /// Start all enabled containers in their order, or stop them, or tell what came of it
     Autostart(Autostart),
     /// Configurations of containers: read, change, judge, bring up to date
     #[command(subcommand)]
