@@ -508,8 +508,10 @@ fn replace(
         return Err(error);
     }
     if durability == Durability::ContentAndName {
-        // The caller's descriptor may be one of O_PATH, which fsync(2) refuses.
-        unistd::fsync(open_dir_beneath(dir, Path::new("."))?)?;
+        // The caller's descriptor may be one of O_PATH, which fsync(2) refuses. Not openat2(2), which
+        // services under RestrictSUIDSGID= do not have.
+        let flags = OpenFlags::O_RDONLY | OpenFlags::O_DIRECTORY | OpenFlags::O_CLOEXEC;
+        unistd::fsync(fcntl::openat(dir, ".", flags, Mode::empty())?)?;
     }
     Ok(())
 }
