@@ -21,9 +21,10 @@ pub fn has_systemd() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
-/// Whether root, who calls, must go into a scope for his containers to have cgroups: nothing
+/// Whether root, who calls, must go into a scope for his containers to have cgroups that last: nothing
 /// delegated is around him, be it that he works in another user's session (sudo) or in a service
-/// (cron), whose cgroups systemd shares with nobody.
+/// (cron), whose cgroups systemd shares with nobody; or only his login session is, which ends before
+/// they do and, at shutdown, out of order.
 pub fn root_needs_scope() -> Result<bool> {
     if !has_systemd() || !Path::new(SYSTEMD_RUN).exists() {
         return Ok(false);
@@ -32,10 +33,12 @@ pub fn root_needs_scope() -> Result<bool> {
         return Ok(false);
     };
     let tell = |error| Error::other(format!("cannot tell which cgroup this is: {error}"));
-    if DelegatedBase::of_caller(&hierarchy)
-        .map_err(tell)?
-        .is_some()
-    {
+    let base = DelegatedBase::of_caller(&hierarchy).map_err(tell)?;
+    let is_of_session = |base: &DelegatedBase| {
+        let name = base.path().name().and_then(OsStr::to_str);
+        name.is_some_and(unit::is_session_scope)
+    };
+    if base.is_some_and(|base| !is_of_session(&base)) {
         return Ok(false);
     }
     // A systemd that does not mark what it delegates would have this go on for ever.

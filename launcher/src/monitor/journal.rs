@@ -27,12 +27,13 @@ pub fn line(log: &LogPlan, priority: u8, text: &str) -> io::Result<()> {
     socket.send_to(&entry, SOCKET).map(drop)
 }
 
-/// Fields of one line. No value has an end of line in it, so each is a line by itself.
+/// Fields of one line, which names the container for those who see several. No value has an end of line in it, so each is a line by itself.
 fn entry(log: &LogPlan, program: &str, priority: u8, text: &str) -> Vec<u8> {
     let pid = std::process::id();
     let mut entry = format!(
-        "MESSAGE={}\nPRIORITY={priority}\nSYSLOG_IDENTIFIER={program}\nSYSLOG_PID={pid}\n\
+        "MESSAGE={}: {}\nPRIORITY={priority}\nSYSLOG_IDENTIFIER={program}\nSYSLOG_PID={pid}\n\
          BERTH_CONTAINER={}\nBERTH_OWNER={}\nBERTH_OWNER_UID={}\n",
+        cell(&log.name),
         cell(text),
         cell(&log.name),
         cell(&log.owner.0),
@@ -172,7 +173,7 @@ mod tests {
         let lines: Vec<&str> = entry.lines().collect();
         assert_eq!(
             lines[0],
-            "MESSAGE=x\\nBERTH_OWNER=root\\n_UID=0\\u{1b}[2J"
+            "MESSAGE=web: x\\nBERTH_OWNER=root\\n_UID=0\\u{1b}[2J"
         );
         let pid = format!("SYSLOG_PID={}", std::process::id());
         assert_eq!(
@@ -207,7 +208,7 @@ mod tests {
         while let Ok(length) = journal.recv(&mut buffer) {
             let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
             let message = text.lines().next().unwrap_or_default();
-            heard.push(message.trim_start_matches("MESSAGE=").to_owned());
+            heard.push(message.trim_start_matches("MESSAGE=web: ").to_owned());
         }
         assert_eq!(heard.len(), 3, "{heard:?}");
         assert_eq!(heard[0], "Welcome");

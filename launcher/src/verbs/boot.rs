@@ -21,6 +21,8 @@ use berth_kernel::notify;
 
 use super::print::{dash, json, out, print_table, tell};
 
+/// How a configuration is refused that is older than LXC 2.1.
+const OLD_NAMES: &str = "name of LXC before 2.1";
 /// Stopping is waiting; starting is work.
 const STOPS_AT_ONCE: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 
@@ -48,6 +50,9 @@ pub fn autostart_verb(
     let Found { mut known, broken } = autostart::containers(place, direction)?;
     for (name, why) in &broken {
         tell(&format!("berth: {name} cannot be judged: {why}"));
+    }
+    if starts && !options.descending {
+        warn_of_old_order(&broken);
     }
     hasten(&mut known, options.timeout);
     let plan = plan(&known, &selection(options), direction);
@@ -77,6 +82,19 @@ pub fn autostart_verb(
     let code = saved::exit_code(&report, unjudged);
     watch.end(code);
     Ok(code)
+}
+
+/// Their order may be the other way round; what they would do is not known before they can be read.
+fn warn_of_old_order(broken: &[(ContainerName, String)]) {
+    let old = broken.iter().filter(|(_, why)| why.contains(OLD_NAMES));
+    let old: Vec<&str> = old.map(|(name, _)| name.as_str()).collect();
+    if !old.is_empty() {
+        let old = some_of(old.into_iter());
+        tell(&format!(
+            "berth: {old}: of a time when LXC (1.0, 1.1) started the highest lxc.start.order first; \
+             here the lowest is, or --descending turns it round"
+        ));
+    }
 }
 
 fn selection(options: &cli::Autostart) -> Selection {

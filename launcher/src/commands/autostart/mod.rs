@@ -13,6 +13,7 @@ use berth_container_config::berth_toml::Settings;
 
 use super::{load_config, load_settings, stop};
 use crate::error::Result;
+use crate::lxc;
 use crate::place::Place;
 use crate::start::cgroup::Base;
 use crate::state::{Record, Runtime};
@@ -34,6 +35,7 @@ pub struct Found {
 pub fn containers(place: &Place, direction: Direction) -> Result<Found> {
     let mut found = Found::default();
     let enabled = units::enabled(&place.owner);
+    let sockets = lxc::Sockets::read();
     for name in place.names()? {
         let (running, record) = match Runtime::new(place.runtime_dir(&name)).state() {
             Ok((state, record)) => (state.is_active(), record),
@@ -49,6 +51,10 @@ pub fn containers(place: &Place, direction: Direction) -> Result<Found> {
                 enabled.contains(&name) || (running && record.as_ref().is_some_and(is_of_a_unit))
             }
         };
+        // One that LXC runs is up, and LXC's to stop.
+        let running = running
+            || (direction == Direction::Start
+                && lxc::find_among(&sockets, place, &name).is_ok_and(|found| found.is_some()));
         let known = Container {
             running,
             managed,
