@@ -118,6 +118,18 @@ _berth() {
             berth,wait)
                 cmd="berth__subcmd__wait"
                 ;;
+            berth__subcmd__autostart,help)
+                cmd="berth__subcmd__autostart__subcmd__help"
+                ;;
+            berth__subcmd__autostart,status)
+                cmd="berth__subcmd__autostart__subcmd__status"
+                ;;
+            berth__subcmd__autostart__subcmd__help,help)
+                cmd="berth__subcmd__autostart__subcmd__help__subcmd__help"
+                ;;
+            berth__subcmd__autostart__subcmd__help,status)
+                cmd="berth__subcmd__autostart__subcmd__help__subcmd__status"
+                ;;
             berth__subcmd__cgroup,exec)
                 cmd="berth__subcmd__cgroup__subcmd__exec"
                 ;;
@@ -264,6 +276,9 @@ _berth() {
                 ;;
             berth__subcmd__help,wait)
                 cmd="berth__subcmd__help__subcmd__wait"
+                ;;
+            berth__subcmd__help__subcmd__autostart,status)
+                cmd="berth__subcmd__help__subcmd__autostart__subcmd__status"
                 ;;
             berth__subcmd__help__subcmd__cgroup,exec)
                 cmd="berth__subcmd__help__subcmd__cgroup__subcmd__exec"
@@ -477,7 +492,7 @@ _berth() {
             return 0
             ;;
         berth__subcmd__autostart)
-            opts="-s -k -L -a -A -g -t -P -h --shutdown --kill --list --all --ignore-auto --groups --timeout --total --lxcpath --help"
+            opts="-s -k -r -L -a -A -g -t -P -h --shutdown --kill --reboot --list --all --ignore-auto --groups --timeout --total --parallel --descending --lxcpath --help status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -503,6 +518,74 @@ _berth() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --parallel)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lxcpath)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__autostart__subcmd__help)
+            opts="status help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__autostart__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__autostart__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__autostart__subcmd__status)
+            opts="-P -h --json --all-users --lxcpath --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --lxcpath)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1253,8 +1336,22 @@ _berth() {
             return 0
             ;;
         berth__subcmd__help__subcmd__autostart)
-            opts=""
+            opts="status"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        berth__subcmd__help__subcmd__autostart__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

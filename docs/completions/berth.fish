@@ -53,7 +53,7 @@ complete -c berth -n "__fish_berth_needs_command" -f -a "cp" -d 'Copy files into
 complete -c berth -n "__fish_berth_needs_command" -f -a "destroy" -d 'Remove a container and all its files'
 complete -c berth -n "__fish_berth_needs_command" -f -a "enable" -d 'Start a container at boot from now on'
 complete -c berth -n "__fish_berth_needs_command" -f -a "disable" -d 'Do not start a container at boot any more'
-complete -c berth -n "__fish_berth_needs_command" -f -a "autostart" -d 'Start all enabled containers in their order, or stop them, as lxc-autostart does'
+complete -c berth -n "__fish_berth_needs_command" -f -a "autostart" -d 'Start all enabled containers in their order, or stop them, or tell what came of it'
 complete -c berth -n "__fish_berth_needs_command" -f -a "config" -d 'Configurations of containers: read, change, judge, bring up to date'
 complete -c berth -n "__fish_berth_needs_command" -f -a "grant" -d 'Let a user run containers: subordinate ids and a quota of network interfaces (root only)'
 complete -c berth -n "__fish_berth_needs_command" -f -a "grants" -d 'List who may have how many network interfaces, and how many they have'
@@ -230,16 +230,27 @@ complete -c berth -n "__fish_berth_using_subcommand enable" -s P -l lxcpath -d '
 complete -c berth -n "__fish_berth_using_subcommand enable" -s h -l help -d 'Print help'
 complete -c berth -n "__fish_berth_using_subcommand disable" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
 complete -c berth -n "__fish_berth_using_subcommand disable" -s h -l help -d 'Print help'
-complete -c berth -n "__fish_berth_using_subcommand autostart" -s g -l groups -d 'Take containers of these groups (lxc.group), separated by commas; an empty name means those without a group, which is the default' -r
-complete -c berth -n "__fish_berth_using_subcommand autostart" -s t -l timeout -d 'How long each container has to stop before it is killed (default: stop.timeout of its berth.toml, else 60 seconds)' -r
-complete -c berth -n "__fish_berth_using_subcommand autostart" -l total -d 'Seconds that all containers together may take' -r
-complete -c berth -n "__fish_berth_using_subcommand autostart" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
-complete -c berth -n "__fish_berth_using_subcommand autostart" -s s -l shutdown -d 'Stop the containers instead, in reverse order'
-complete -c berth -n "__fish_berth_using_subcommand autostart" -s k -l kill -d 'Kill the containers instead, in reverse order'
-complete -c berth -n "__fish_berth_using_subcommand autostart" -s L -l list -d 'Only list the containers that would be started or stopped'
-complete -c berth -n "__fish_berth_using_subcommand autostart" -s a -l all -d 'Take containers of all groups'
-complete -c berth -n "__fish_berth_using_subcommand autostart" -s A -l ignore-auto -d 'Take also containers that are not enabled (lxc.start.auto)'
-complete -c berth -n "__fish_berth_using_subcommand autostart" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand autostart; and not __fish_seen_subcommand_from status help" -s g -l groups -d 'Take containers of these groups (lxc.group), separated by commas; an empty name means those without a group, which is the default' -r
+complete -c berth -n "__fish_berth_using_subcommand autostart; and not __fish_seen_subcommand_from status help" -s t -l timeout -d 'How long each container has to stop before it is killed (default: stop.timeout of its berth.toml, else 60 seconds); -1: as long as it takes' -r
+complete -c berth -n "__fish_berth_using_subcommand autostart; and not __fish_seen_subcommand_from status help" -l total -d 'Seconds that all containers together may take' -r
+complete -c berth -n "__fish_berth_using_subcommand autostart; and not __fish_seen_subcommand_from status help" -l parallel -d 'How many are started, rebooted or stopped at the same time at most (default: 16, for stops 256)' -r
+complete -c berth -n "__fish_berth_using_subcommand autostart; and not __fish_seen_subcommand_from status help" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand autostart; and not __fish_seen_subcommand_from status help" -s s -l shutdown -d 'Stop the containers instead, in reverse order'
+complete -c berth -n "__fish_berth_using_subcommand autostart; and not __fish_seen_subcommand_from status help" -s k -l kill -d 'Kill the containers instead, in reverse order'
+complete -c berth -n "__fish_berth_using_subcommand autostart; and not __fish_seen_subcommand_from status help" -s r -l reboot -d 'Have those reboot that run'
+complete -c berth -n "__fish_berth_using_subcommand autostart; and not __fish_seen_subcommand_from status help" -s L -l list -d 'Only list the containers that would be started, rebooted or stopped'
+complete -c berth -n "__fish_berth_using_subcommand autostart; and not __fish_seen_subcommand_from status help" -s a -l all -d 'Take containers of all groups'
+complete -c berth -n "__fish_berth_using_subcommand autostart; and not __fish_seen_subcommand_from status help" -s A -l ignore-auto -d 'Take also containers that are not enabled (lxc.start.auto)'
+complete -c berth -n "__fish_berth_using_subcommand autostart; and not __fish_seen_subcommand_from status help" -l descending -d 'The highest lxc.start.order first, and last at a stop, as LXC 1.0 and 1.1 had it'
+complete -c berth -n "__fish_berth_using_subcommand autostart; and not __fish_seen_subcommand_from status help" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand autostart; and not __fish_seen_subcommand_from status help" -f -a "status" -d 'Tell what came of the last start and of the last stop'
+complete -c berth -n "__fish_berth_using_subcommand autostart; and not __fish_seen_subcommand_from status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c berth -n "__fish_berth_using_subcommand autostart; and __fish_seen_subcommand_from status" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
+complete -c berth -n "__fish_berth_using_subcommand autostart; and __fish_seen_subcommand_from status" -l json -d 'Print JSON, for programs'
+complete -c berth -n "__fish_berth_using_subcommand autostart; and __fish_seen_subcommand_from status" -l all-users -d 'Of all users, for root; each user\'s is read by a process of his own'
+complete -c berth -n "__fish_berth_using_subcommand autostart; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c berth -n "__fish_berth_using_subcommand autostart; and __fish_seen_subcommand_from help" -f -a "status" -d 'Tell what came of the last start and of the last stop'
+complete -c berth -n "__fish_berth_using_subcommand autostart; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c berth -n "__fish_berth_using_subcommand config; and not __fish_seen_subcommand_from get set lint migrate help" -s P -l lxcpath -d 'Where the containers are (default: ~/.local/share/lxc, for root /var/lib/lxc)' -r -F
 complete -c berth -n "__fish_berth_using_subcommand config; and not __fish_seen_subcommand_from get set lint migrate help" -s h -l help -d 'Print help'
 complete -c berth -n "__fish_berth_using_subcommand config; and not __fish_seen_subcommand_from get set lint migrate help" -f -a "get" -d 'Print what a configuration says, with everything that it includes: a line for each value; exits with 1 if there is none'
@@ -357,7 +368,7 @@ complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_su
 complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart freeze unfreeze wait events logs publish unpublish attach exec console ls info top copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic cgroup doctor help" -f -a "destroy" -d 'Remove a container and all its files'
 complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart freeze unfreeze wait events logs publish unpublish attach exec console ls info top copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic cgroup doctor help" -f -a "enable" -d 'Start a container at boot from now on'
 complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart freeze unfreeze wait events logs publish unpublish attach exec console ls info top copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic cgroup doctor help" -f -a "disable" -d 'Do not start a container at boot any more'
-complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart freeze unfreeze wait events logs publish unpublish attach exec console ls info top copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic cgroup doctor help" -f -a "autostart" -d 'Start all enabled containers in their order, or stop them, as lxc-autostart does'
+complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart freeze unfreeze wait events logs publish unpublish attach exec console ls info top copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic cgroup doctor help" -f -a "autostart" -d 'Start all enabled containers in their order, or stop them, or tell what came of it'
 complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart freeze unfreeze wait events logs publish unpublish attach exec console ls info top copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic cgroup doctor help" -f -a "config" -d 'Configurations of containers: read, change, judge, bring up to date'
 complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart freeze unfreeze wait events logs publish unpublish attach exec console ls info top copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic cgroup doctor help" -f -a "grant" -d 'Let a user run containers: subordinate ids and a quota of network interfaces (root only)'
 complete -c berth -n "__fish_berth_using_subcommand help; and not __fish_seen_subcommand_from create start stop restart freeze unfreeze wait events logs publish unpublish attach exec console ls info top copy snapshot rename cp destroy enable disable autostart config grant grants revoke nic cgroup doctor help" -f -a "grants" -d 'List who may have how many network interfaces, and how many they have'
@@ -370,6 +381,7 @@ complete -c berth -n "__fish_berth_using_subcommand help; and __fish_seen_subcom
 complete -c berth -n "__fish_berth_using_subcommand help; and __fish_seen_subcommand_from snapshot" -f -a "list" -d 'List a container\'s snapshots'
 complete -c berth -n "__fish_berth_using_subcommand help; and __fish_seen_subcommand_from snapshot" -f -a "restore" -d 'Make a container what it was at a snapshot, or make a new container of it'
 complete -c berth -n "__fish_berth_using_subcommand help; and __fish_seen_subcommand_from snapshot" -f -a "delete" -d 'Remove a snapshot, or all'
+complete -c berth -n "__fish_berth_using_subcommand help; and __fish_seen_subcommand_from autostart" -f -a "status" -d 'Tell what came of the last start and of the last stop'
 complete -c berth -n "__fish_berth_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "get" -d 'Print what a configuration says, with everything that it includes: a line for each value; exits with 1 if there is none'
 complete -c berth -n "__fish_berth_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "set" -d 'Change a key and nothing else; refused if the container could not be started like that'
 complete -c berth -n "__fish_berth_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "lint" -d 'Tell everything that is wrong or suspicious; exits with 1 if anything is wrong, and with 0 if there are warnings only'
