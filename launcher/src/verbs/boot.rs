@@ -134,9 +134,11 @@ fn limits(options: &cli::Autostart, direction: Direction) -> Limits {
     limits
 }
 
-/// Tells the init system, if it wants to know.
+/// Tells the init system, if it wants to know. Nothing depends on what it hears of progress.
 fn say(state: &str) {
-    if let Err(error) = notify::notify(state) {
+    if let Err(error) = notify::notify(state)
+        && state == notify::READY
+    {
         tell(&format!("berth: {error}"));
     }
 }
@@ -164,7 +166,7 @@ impl<'a> Watch<'a> {
             direction: plan.direction,
             kind,
             run: kind.map(|kind| saved::Run::begin(kind, names.clone(), broken)),
-            all: names.count(),
+            all: names.count() + broken.len(),
             well: 0,
             bad: broken.iter().map(|(name, _)| name.to_string()).collect(),
             busy: Vec::new(),
