@@ -109,7 +109,8 @@ fn start_containers(uid: Uid) -> Result<Option<Autostart>> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
         other => other.doing("note that containers are being started")?,
     };
-    let command = Program::of(uid)?.command(&["autostart", "--groups", BOOT_GROUPS].map(Into::into), &[])?;
+    let command =
+        Program::of(uid)?.command(&["autostart", "--groups", BOOT_GROUPS].map(Into::into), &[])?;
     let null = File::open("/dev/null").doing("open /dev/null")?;
     // The journal. A copy, since 2 itself is about to be replaced in the child.
     let log = io::stderr()

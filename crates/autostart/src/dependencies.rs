@@ -8,7 +8,11 @@ type Edges = BTreeMap<ContainerName, Vec<ContainerName>>;
 
 /// Draws containers into earlier ranks so that none stands before one that it waits for. What cannot
 /// be obeyed is refused at a start; a shutdown goes on without it.
-pub(crate) fn arrange(ranks: Vec<Vec<&Container>>, all: &[Container], direction: Direction) -> Plan {
+pub(crate) fn arrange(
+    ranks: Vec<Vec<&Container>>,
+    all: &[Container],
+    direction: Direction,
+) -> Plan {
     let known: BTreeMap<&ContainerName, &Container> = all.iter().map(|c| (&c.name, c)).collect();
     // Rank and place in it.
     let mut places: BTreeMap<&ContainerName, (usize, usize)> = BTreeMap::new();
@@ -33,7 +37,10 @@ pub(crate) fn arrange(ranks: Vec<Vec<&Container>>, all: &[Container], direction:
     }
     let ranks = by_rank.into_values().map(|mut rank| {
         rank.sort_by_key(|&(place, container)| (place, &container.name));
-        in_order(rank.into_iter().map(|(_, container)| container).collect(), &first)
+        in_order(
+            rank.into_iter().map(|(_, container)| container).collect(),
+            &first,
+        )
     });
     Plan {
         direction,
@@ -49,7 +56,11 @@ fn draw_in<'c>(
     places: &mut BTreeMap<&'c ContainerName, (usize, usize)>,
     refused: &mut BTreeMap<ContainerName, String>,
 ) {
-    let mut look: VecDeque<&Container> = places.keys().filter_map(|n| known.get(*n)).copied().collect();
+    let mut look: VecDeque<&Container> = places
+        .keys()
+        .filter_map(|n| known.get(*n))
+        .copied()
+        .collect();
     while let Some(container) = look.pop_front() {
         if container.running {
             continue;
@@ -93,7 +104,10 @@ fn edges(
                 Direction::Start | Direction::Reboot => (&container.name, needed),
                 Direction::Shutdown => (needed, &container.name),
             };
-            first.entry(later.clone()).or_default().push(earlier.clone());
+            first
+                .entry(later.clone())
+                .or_default()
+                .push(earlier.clone());
         }
     }
     first
@@ -217,7 +231,10 @@ mod tests {
             container("disk", 9, &[]),
             container("other", 5, &[]),
         ];
-        assert_eq!(names(&start(&all)), [vec!["disk", "db", "web"], vec!["other"]]);
+        assert_eq!(
+            names(&start(&all)),
+            [vec!["disk", "db", "web"], vec!["other"]]
+        );
     }
 
     #[test]

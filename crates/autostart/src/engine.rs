@@ -408,7 +408,9 @@ impl<'a> Engine<'a> {
     }
 
     fn finish(&mut self, of: Waiting<'a>, outcome: Outcome) {
-        let since = of.since.map(|since| self.actions.now().saturating_sub(since));
+        let since = of
+            .since
+            .map(|since| self.actions.now().saturating_sub(since));
         let entry = Entry {
             name: of.container.name.clone(),
             outcome,

@@ -151,7 +151,9 @@ impl Plan {
     pub fn list(&self) -> Vec<String> {
         self.affected()
             .map(|container| match self.direction {
-                Direction::Start | Direction::Reboot => format!("{} {}", container.name, container.delay.as_secs()),
+                Direction::Start | Direction::Reboot => {
+                    format!("{} {}", container.name, container.delay.as_secs())
+                }
                 Direction::Shutdown => container.name.to_string(),
             })
             .collect()
@@ -164,7 +166,11 @@ impl Plan {
 /// A container whose `start.after` names one of a later rank draws that one into its own; at a start
 /// it draws in one that was not selected at all, too.
 pub fn plan(containers: &[Container], selection: &Selection, direction: Direction) -> Plan {
-    dependencies::arrange(select(containers, selection, direction), containers, direction)
+    dependencies::arrange(
+        select(containers, selection, direction),
+        containers,
+        direction,
+    )
 }
 
 /// The ranks by group and order alone.

@@ -402,7 +402,10 @@ fn what_needs_a_failed_one_is_not_tried_and_the_rest_is() {
         (container("db", 0, 0, false), Fails(s(1))),
         (after(container("web", 0, 0, false), &["db"]), Takes(s(1))),
         (after(container("top", 3, 0, false), &["web"]), Takes(s(1))),
-        (after(container("lost", 0, 0, false), &["gone"]), Takes(s(1))),
+        (
+            after(container("lost", 0, 0, false), &["gone"]),
+            Takes(s(1)),
+        ),
         (after(container("a", 0, 0, false), &["b"]), Takes(s(1))),
         (after(container("b", 5, 0, false), &["a"]), Takes(s(1))),
         (container("fine", 9, 0, false), Takes(s(1))),

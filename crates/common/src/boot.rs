@@ -24,9 +24,8 @@ mod tests {
 
     #[test]
     fn one_user_or_all_but_some() {
-        let with = |files: &'static [&str]| {
-            move |user: &str| refusal(user, |path| files.contains(&path))
-        };
+        let with =
+            |files: &'static [&str]| move |user: &str| refusal(user, |path| files.contains(&path));
         assert_eq!(with(&[])("bob"), None);
         let bob = with(&["/etc/berth/no-boot.d/bob", "/etc/berth/boot.d/bob"]);
         assert_eq!(bob("bob").as_deref(), Some("/etc/berth/no-boot.d/bob"));

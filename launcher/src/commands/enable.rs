@@ -39,7 +39,9 @@ pub fn enable(place: &Place, name: &ContainerName) -> Result<Enabled> {
     }
     if units::enabled(&place.owner).contains(name) {
         let unit = units::unit(name);
-        enabled.done.push(format!("{unit} is enabled and starts it; {AUTO} has no say then"));
+        enabled.done.push(format!(
+            "{unit} is enabled and starts it; {AUTO} has no say then"
+        ));
         return Ok(enabled);
     }
     if !has_systemd() {
@@ -88,7 +90,11 @@ pub fn disable(place: &Place, name: &ContainerName) -> Result<Enabled> {
     place.require(name)?;
     let own_unit = units::enabled(&place.owner).contains(name).then(|| {
         let unit = units::unit(name);
-        let user = if place.owner.uid.is_root() { "" } else { "--user " };
+        let user = if place.owner.uid.is_root() {
+            ""
+        } else {
+            "--user "
+        };
         format!("its unit starts it at boot; run: systemctl {user}disable {unit}")
     });
     let line = if set_auto(place, name, "0")? {

@@ -104,7 +104,9 @@ impl Console {
 
     /// A journal that is slow or gone misses something, and holds up nobody.
     fn write(&self, text: &str) {
-        let _ = self.socket.send(&entry(&self.log, "berth-console", INFO, text));
+        let _ = self
+            .socket
+            .send(&entry(&self.log, "berth-console", INFO, text));
     }
 }
 

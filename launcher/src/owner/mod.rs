@@ -216,7 +216,9 @@ fn people() -> Vec<User> {
 }
 
 fn list_of(user: &User, words: &[&str]) -> UsersList {
-    let words = ["--user", &user.name].into_iter().chain(words.iter().copied());
+    let words = ["--user", &user.name]
+        .into_iter()
+        .chain(words.iter().copied());
     let words: Vec<OsString> = words.map(OsString::from).collect();
     let mut command = command(user, &words);
     command

@@ -26,10 +26,7 @@ const OLD_NAMES: &str = "name of LXC before 2.1";
 /// Stopping is waiting; starting is work.
 const STOPS_AT_ONCE: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 
-pub fn autostart_verb(
-    place: impl Fn() -> Result<Place>,
-    options: &cli::Autostart,
-) -> Result<u8> {
+pub fn autostart_verb(place: impl Fn() -> Result<Place>, options: &cli::Autostart) -> Result<u8> {
     if let Some(cli::AutostartVerb::Status(asked)) = &options.verb {
         return match asked.all_users {
             true => status_of_all(asked.json),
@@ -278,7 +275,9 @@ fn some_of<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
 
 fn runs(place: &Place) -> Result<Vec<saved::Run>> {
     let kinds = [saved::Kind::Start, saved::Kind::Stop].into_iter();
-    kinds.filter_map(|kind| saved::read(place, kind).transpose()).collect()
+    kinds
+        .filter_map(|kind| saved::read(place, kind).transpose())
+        .collect()
 }
 
 /// That of the last start: whoever asks wants to know whether all is well.

@@ -60,7 +60,12 @@ fn what_came_of_a_run_is_told_until_the_next_one() {
         let status = String::from_utf8(status.stdout).unwrap();
         let line = |name: &str| {
             let mut lines = status.lines();
-            let words = |line: &str| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+            let words = |line: &str| {
+                line.split_whitespace()
+                    .take(2)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            };
             lines.find(|line| line.trim().starts_with(name)).map(words)
         };
         assert_eq!(line("web").as_deref(), Some("web started"));
@@ -71,7 +76,10 @@ fn what_came_of_a_run_is_told_until_the_next_one() {
         assert_eq!(web.info("State"), "stopped");
         let status = web.ok(&["autostart", "status", "--json"]);
         let values: Vec<serde_json::Value> = serde_json::from_str(&status).unwrap();
-        let runs: Vec<&str> = values.iter().filter_map(|run| run["run"].as_str()).collect();
+        let runs: Vec<&str> = values
+            .iter()
+            .filter_map(|run| run["run"].as_str())
+            .collect();
         assert_eq!(runs, ["start", "stop"]);
         assert_eq!(values[1]["containers"][0]["outcome"], "stopped");
         assert_eq!(values[1]["exit_code"], 0);

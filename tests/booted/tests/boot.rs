@@ -77,20 +77,37 @@ fn roots_and_users_containers_from_boot_to_shutdown() -> Result {
     host.wait_until(&format!("{bob} | grep '\"run\": \"start\"'"), LIMIT)?;
     let status = root(&host, bob)?;
     assert!(status.contains("\"state\": \"running\""), "{status}");
-    host.wait_until("berth autostart status --json | grep -q '\"exit_code\": 2'", LIMIT)?;
-    host.wait_until("berth --user alice autostart status --json | grep '\"exit_code\": 0'", LIMIT)?;
+    host.wait_until(
+        "berth autostart status --json | grep -q '\"exit_code\": 2'",
+        LIMIT,
+    )?;
+    host.wait_until(
+        "berth --user alice autostart status --json | grep '\"exit_code\": 0'",
+        LIMIT,
+    )?;
     is_well(&host, "berth-autostart.service")?;
     for (options, name, unit) in [
         ("", "db", "/system.slice/berth-autostart.service/db/payload"),
-        ("", "web", "/system.slice/berth-autostart.service/web/payload"),
-        ("--user alice", "hers", "/berth-user@1000.service/hers/payload"),
+        (
+            "",
+            "web",
+            "/system.slice/berth-autostart.service/web/payload",
+        ),
+        (
+            "--user alice",
+            "hers",
+            "/berth-user@1000.service/hers/payload",
+        ),
     ] {
         let cgroup = cgroup(&host, options, name)?;
         assert!(cgroup.contains(unit), "{name}: {cgroup}");
     }
     let status = host.root("berth autostart status")?.fails(2)?;
     let _ = status;
-    let unit = root(&host, "systemctl status berth-autostart --no-pager -l | grep Status:")?;
+    let unit = root(
+        &host,
+        "systemctl status berth-autostart --no-pager -l | grep Status:",
+    )?;
     assert!(unit.contains("not well: broken"), "{unit}");
     let journal = root(&host, "journalctl -b --no-pager -o cat -u berth-autostart")?;
     assert!(journal.contains("broken: failed: "), "{journal}");
@@ -122,11 +139,18 @@ fn roots_and_users_containers_from_boot_to_shutdown() -> Result {
     let lines = told(&host, "-1")?;
     in_order(&lines, "web: stopped", "db: asked init to stop");
     for name in ["db", "web", "extra", "hers"] {
-        in_order(&lines, &format!("{name}: asked init"), &format!("{name}: init ended: halted"));
+        in_order(
+            &lines,
+            &format!("{name}: asked init"),
+            &format!("{name}: init ended: halted"),
+        );
         assert!(!lines.contains(&format!("{name}: killed")), "{lines:#?}");
     }
     let last = root(&host, "berth autostart status; true")?;
-    assert!(last.contains("last stop") && last.contains("in an earlier boot"), "{last}");
+    assert!(
+        last.contains("last stop") && last.contains("in an earlier boot"),
+        "{last}"
+    );
     host.wait_until("systemctl is-active berth-user@1000", LIMIT)?;
     let journal = "journalctl -b --no-pager -o cat -u berth-user@1000 | grep no-boot.d/alice";
     host.wait_until(journal, LIMIT)?;
@@ -155,12 +179,21 @@ fn a_user_s_containers_stop_in_order_with_his_units() -> Result {
         alice.run_for("berth start web", LIMIT)?.ok()?;
         // Frozen ones are thawed to hear it.
         alice.run_for("berth freeze web", LIMIT)?.ok()?;
-        root(&host, &format!("journalctl --rotate; systemctl stop {unit}"))?;
+        root(
+            &host,
+            &format!("journalctl --rotate; systemctl stop {unit}"),
+        )?;
         let lines = told(&host, "0")?;
         in_order(&lines, "web: stopped", "db: asked init to stop");
         in_order(&lines, "web: asked init", "web: init ended: halted");
-        assert!(!lines.iter().any(|line| line.ends_with(": killed")), "{lines:#?}");
-        root(&host, "systemctl start user@1000.service berth-user@1000.service")?;
+        assert!(
+            !lines.iter().any(|line| line.ends_with(": killed")),
+            "{lines:#?}"
+        );
+        root(
+            &host,
+            "systemctl start user@1000.service berth-user@1000.service",
+        )?;
     }
     Ok(())
 }
@@ -180,7 +213,10 @@ fn a_container_can_have_a_unit_of_its_own() -> Result {
     assert!(journal.contains("web: started"), "{journal}");
 
     // It is nobody's but its unit's.
-    assert_eq!(root(&host, "berth autostart --list --all --ignore-auto")?, "");
+    assert_eq!(
+        root(&host, "berth autostart --list --all --ignore-auto")?,
+        ""
+    );
     root(&host, "berth autostart --shutdown --all --ignore-auto")?;
     assert!(root(&host, "berth info web")?.contains("running"));
     // Whoever dies is started again.
@@ -190,7 +226,11 @@ fn a_container_can_have_a_unit_of_its_own() -> Result {
     // At boot, too, and it stops in order.
     host.reboot()?;
     is_well(&host, "berth@web.service")?;
-    in_order(&told(&host, "-1")?, "web: asked init", "web: init ended: halted");
+    in_order(
+        &told(&host, "-1")?,
+        "web: asked init",
+        "web: init ended: halted",
+    );
     root(&host, "systemctl stop berth@web")?;
     let state = root(&host, "systemctl show -P ActiveState -P Result berth@web")?;
     assert_eq!(state, "inactive\nsuccess\n");
@@ -207,10 +247,17 @@ fn a_container_can_have_a_unit_of_its_own() -> Result {
     let place = alice.run("cat /proc/$(berth info hers | sed -n 's/^PID[: ]*//p')/cgroup")?;
     let place = place.ok()?;
     assert!(place.contains("/user@1000.service/"), "{place}");
-    assert!(place.contains("/berth@hers.service/hers/payload"), "{place}");
-    let listed = alice.run("berth autostart --list --all --ignore-auto")?.ok()?;
+    assert!(
+        place.contains("/berth@hers.service/hers/payload"),
+        "{place}"
+    );
+    let listed = alice
+        .run("berth autostart --list --all --ignore-auto")?
+        .ok()?;
     assert_eq!(listed, "");
-    alice.run_for("systemctl --user stop berth@hers", LIMIT)?.ok()?;
+    alice
+        .run_for("systemctl --user stop berth@hers", LIMIT)?
+        .ok()?;
     let state = alice.run("systemctl --user show -P ActiveState -P Result berth@hers")?;
     assert_eq!(state.ok()?, "inactive\nsuccess\n");
     Ok(())
@@ -231,8 +278,15 @@ fn units_are_sound_and_shut_in() -> Result {
         &host,
         "systemd-analyze security --no-pager --threshold=30 berthd.service berth-net.service",
     )?;
-    for unit in ["berth-net.service", "berth-nics.path", "berth-autostart.service"] {
-        assert_eq!(root(&host, &format!("systemctl is-enabled {unit}"))?, "enabled\n");
+    for unit in [
+        "berth-net.service",
+        "berth-nics.path",
+        "berth-autostart.service",
+    ] {
+        assert_eq!(
+            root(&host, &format!("systemctl is-enabled {unit}"))?,
+            "enabled\n"
+        );
         is_well(&host, unit)?;
     }
     // With nothing to start or to stop, neither takes anything.

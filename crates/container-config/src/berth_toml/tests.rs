@@ -115,9 +115,21 @@ fn each_mistake_has_its_line_and_what_would_be_right() {
             "start.after: expected a list",
         ),
         ("[start]\nafter = [\"../db\"]\n", 2, "start.after: "),
-        ("[start]\nretries = 101\n", 2, "start.retries: expected a number from 0 to 100"),
-        ("[start]\ntimeout = 0\n", 2, "start.timeout: expected a duration of at least"),
-        ("[journal]\nconsole = 1\n", 2, "journal.console: expected true or false"),
+        (
+            "[start]\nretries = 101\n",
+            2,
+            "start.retries: expected a number from 0 to 100",
+        ),
+        (
+            "[start]\ntimeout = 0\n",
+            2,
+            "start.timeout: expected a duration of at least",
+        ),
+        (
+            "[journal]\nconsole = 1\n",
+            2,
+            "journal.console: expected true or false",
+        ),
         (
             "[start]\nafter = [\"db\", \"db\"]\n",
             2,

@@ -67,7 +67,9 @@ pub fn containers(place: &Place, direction: Direction) -> Result<Found> {
             (Ok(config), Ok(settings)) => found.known.push(filled(known, &config, &settings)),
             (Ok(config), Err(error)) => {
                 if running {
-                    found.known.push(filled(known, &config, &Settings::default()));
+                    found
+                        .known
+                        .push(filled(known, &config, &Settings::default()));
                 }
                 found.broken.push((name, error.to_string()));
             }

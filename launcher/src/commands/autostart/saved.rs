@@ -134,9 +134,8 @@ impl Run {
     /// One container's outcome is known.
     pub fn note(&mut self, entry: &Entry) {
         let mut lines = self.containers.iter_mut();
-        let waiting = |line: &&mut Line| {
-            line.name == entry.name.as_str() && line.outcome == "waiting"
-        };
+        let waiting =
+            |line: &&mut Line| line.name == entry.name.as_str() && line.outcome == "waiting";
         if let Some(line) = lines.find(waiting) {
             line.outcome = entry.outcome.word().to_owned();
             line.why = entry.outcome.why().map(shortened);
@@ -263,7 +262,11 @@ mod tests {
             .iter()
             .map(|line| (&*line.name, &*line.outcome, line.tries))
             .collect();
-        let expected = [("bad", "unreadable", 0), ("web", "failed", 2), ("db", "waiting", 0)];
+        let expected = [
+            ("bad", "unreadable", 0),
+            ("web", "failed", 2),
+            ("db", "waiting", 0),
+        ];
         assert_eq!(outcomes, expected);
         // Another boot's, and one whose process is no more.
         for change in [

@@ -66,8 +66,8 @@ pub fn start(owner: &User, name: &ContainerName) -> Result<()> {
         command.arg("--user");
     }
     command.args(["--no-ask-password", "start", &unit]);
-    let output = crate::output::run(&mut command)
-        .map_err(|error| Error::os("execute systemctl", error))?;
+    let output =
+        crate::output::run(&mut command).map_err(|error| Error::os("execute systemctl", error))?;
     match output.status.success() {
         true => Ok(()),
         false => Err(Error::other(format!(
@@ -84,8 +84,14 @@ mod tests {
     #[test]
     fn a_unit_of_its_own_is_told_by_its_name() {
         for (path, is) in [
-            ("/system.slice/system-berth.slice/berth@web.service/web", true),
-            ("/user.slice/user-1000.slice/berth-user@1000.service/web", false),
+            (
+                "/system.slice/system-berth.slice/berth@web.service/web",
+                true,
+            ),
+            (
+                "/user.slice/user-1000.slice/berth-user@1000.service/web",
+                false,
+            ),
             ("/machine.slice/berth-root-12-ab.scope/web", false),
             ("/system.slice/berth@.service", false),
         ] {
