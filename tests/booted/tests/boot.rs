@@ -28,8 +28,9 @@ fn in_order(lines: &[String], first: &str, then: &str) {
 }
 
 fn is_well(host: &Host, unit: &str) -> Result {
-    let state = format!("systemctl show -P ActiveState -P Result {unit}");
-    assert_eq!(root(host, &state)?, "active\nsuccess\n", "{unit}");
+    let state = root(host, &format!("systemctl show -P Result -P ActiveState {unit}"))?;
+    let status = host.root(&format!("systemctl status --no-pager -l {unit}"))?;
+    assert_eq!(state, "success\nactive\n", "{}", status.stdout);
     assert_eq!(root(host, "systemctl --failed --no-legend")?, "");
     Ok(())
 }
@@ -229,8 +230,8 @@ fn a_container_can_have_a_unit_of_its_own() -> Result {
         "web: init ended: halted",
     );
     root(&host, "systemctl stop berth@web")?;
-    let state = root(&host, "systemctl show -P ActiveState -P Result berth@web")?;
-    assert_eq!(state, "inactive\nsuccess\n");
+    let state = root(&host, "systemctl show -P Result -P ActiveState berth@web")?;
+    assert_eq!(state, "success\ninactive\n");
     root(&host, "systemctl disable berth@web && berth destroy web")?;
 
     // The same in a user's own service manager.
@@ -255,8 +256,8 @@ fn a_container_can_have_a_unit_of_its_own() -> Result {
     alice
         .run_for("systemctl --user stop berth@hers", LIMIT)?
         .ok()?;
-    let state = alice.run("systemctl --user show -P ActiveState -P Result berth@hers")?;
-    assert_eq!(state.ok()?, "inactive\nsuccess\n");
+    let state = alice.run("systemctl --user show -P Result -P ActiveState berth@hers")?;
+    assert_eq!(state.ok()?, "success\ninactive\n");
     Ok(())
 }
 
