@@ -28,7 +28,10 @@ fn in_order(lines: &[String], first: &str, then: &str) {
 }
 
 fn is_well(host: &Host, unit: &str) -> Result {
-    let state = root(host, &format!("systemctl show -P Result -P ActiveState {unit}"))?;
+    let state = root(
+        host,
+        &format!("systemctl show -P Result -P ActiveState {unit}"),
+    )?;
     let status = host.root(&format!("systemctl status --no-pager -l {unit}"))?;
     assert_eq!(state, "success\nactive\n", "{}", status.stdout);
     assert_eq!(root(host, "systemctl --failed --no-legend")?, "");
@@ -49,7 +52,8 @@ fn roots_and_users_containers_from_boot_to_shutdown() -> Result {
     root(
         &host,
         &format!(
-            "cd /var/lib/lxc && for name in db web extra; do
+            "mkdir -p /var/lib/lxc && cd /var/lib/lxc || exit 1
+             for name in db web extra; do
                  berth create $name -t busybox && (cd $name && {SLOW}) || exit 1
              done
              printf '[start]\\nafter = [\"db\"]\\n' > web/berth.toml
@@ -232,7 +236,10 @@ fn a_container_can_have_a_unit_of_its_own() -> Result {
     root(&host, "systemctl stop berth@web")?;
     let state = root(&host, "systemctl show -P Result -P ActiveState berth@web")?;
     assert_eq!(state, "success\ninactive\n");
-    root(&host, "systemctl disable berth@web && berth destroy web")?;
+    root(
+        &host,
+        "systemctl disable berth@web && berth destroy --force web",
+    )?;
 
     // The same in a user's own service manager.
     let alice = host.login("alice")?;
