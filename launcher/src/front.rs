@@ -1,14 +1,18 @@
 //! The caller's side of a start in the foreground: the console at his terminal until the end.
 
 use std::collections::VecDeque;
+use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use berth_common::exit;
+use berth_common::{ContainerName, exit};
+use berth_kernel::notify;
+use berth_kernel::process::{self, PidFd};
 use berth_kernel::signal::SignalQueue;
 use berth_kernel::tty::{self, RawMode};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 
+use crate::commands::ready;
 use crate::console::{Escape, Keys, answer, copy_piece, takes_output};
 use crate::error::{Error, Result};
 use crate::exec::{
@@ -17,6 +21,7 @@ use crate::exec::{
 };
 use crate::monitor::FrontSeat;
 use crate::monitor::protocol::{Answer, Request};
+use crate::place::Place;
 
 /// What the caller waits at.
 pub struct Front {
@@ -27,6 +32,8 @@ pub struct Front {
     pending: VecDeque<u8>,
     /// Whether a stop was asked for.
     asked: bool,
+    /// Waits until the container is ready; the init system is told then.
+    readiness: Option<PidFd>,
 }
 
 impl Front {
@@ -40,7 +47,53 @@ impl Front {
             master: None,
             pending: VecDeque::new(),
             asked: false,
+            readiness: None,
         })
+    }
+
+    /// Tells the init system when the container is ready, if it wants to know (sd_notify(3)). One
+    /// that does not get ready is stopped: its unit has failed.
+    pub fn tell_init_system(&mut self, place: &Place, name: &ContainerName) -> Result<()> {
+        if std::env::var_os("NOTIFY_SOCKET").is_none() {
+            return Ok(());
+        }
+        let parent = nix::unistd::getpid();
+        let child = process::fork(|| {
+            let orphaned = process::set_parent_death_signal(Signal::SIGKILL as i32).is_err()
+                || nix::unistd::getppid() != parent;
+            if orphaned {
+                return exit::FAILED;
+            }
+            match ready::wait(place, name) {
+                Ok(()) => exit::OK,
+                Err(error) => {
+                    let _ = writeln!(std::io::stderr(), "berth: {error}");
+                    exit::FAILED
+                }
+            }
+        });
+        let child = child.map_err(|error| Error::process("wait until it is ready", error))?;
+        self.readiness = Some(child.pidfd);
+        Ok(())
+    }
+
+    /// The process that waits has ended.
+    fn hear_of_readiness(&mut self) {
+        let Some(exit) = self.readiness.as_ref().map(PidFd::try_wait) else {
+            return;
+        };
+        match exit {
+            Ok(None) => return,
+            Ok(Some(exit)) if exit.success() => {
+                // An init system that does not listen any more ends this in its time.
+                let _ = notify::notify(&format!("{}\nSTATUS=ready", notify::READY));
+            }
+            _ => {
+                let _ = notify::notify("STATUS=did not get ready");
+                self.ask_to_end();
+            }
+        }
+        self.readiness = None;
     }
 
     /// Until the container has ended, or the caller leaves it; init's exit code as lxc-start(1)
@@ -71,6 +124,10 @@ impl Front {
             if let (Some(master), false) = (&self.master, self.pending.is_empty()) {
                 fds.push(PollFd::new(master.as_fd(), PollFlags::POLLOUT));
             }
+            let ready_at = self.readiness.as_ref().map(|process| {
+                fds.push(PollFd::new(process.as_fd(), PollFlags::POLLIN));
+                fds.len() - 1
+            });
             let reads = open && self.pending.len() < MAX_PENDING;
             if reads {
                 fds.push(PollFd::new(input, PollFlags::POLLIN));
@@ -80,7 +137,11 @@ impl Front {
             let signalled = is_ready(&fds[1]);
             let printed = is_ready(&fds[2]);
             let typed = reads && fds.last().is_some_and(is_ready);
+            let is_known = ready_at.is_some_and(|index| is_ready(&fds[index]));
             drop(fds);
+            if is_known {
+                self.hear_of_readiness();
+            }
             if printed {
                 stalled = !takes_output(output);
                 if !stalled {

@@ -14,7 +14,9 @@ use berth::place::Place;
 use berth::printable::printable;
 
 use verbs::print::tell;
-use verbs::{config, copies, devices, host, inside, keep, list, lives, look, ports, print, top};
+use verbs::{
+    boot, config, copies, devices, host, inside, keep, list, lives, look, ports, print, top,
+};
 
 fn main() -> ExitCode {
     let cli = match Cli::of(std::env::args_os().collect()) {
@@ -77,7 +79,7 @@ fn run(cli: Cli) -> Result<u8> {
         Verb::Destroy(options) => keep::destroy_verb(&place()?, options),
         Verb::Enable(options) => keep::report_enabled(enable::enable(&place()?, &options.name)?),
         Verb::Disable(options) => keep::report_enabled(enable::disable(&place()?, &options.name)?),
-        Verb::Autostart(options) => lives::autostart_verb(&cli, &place()?, options),
+        Verb::Autostart(options) => boot::autostart_verb(place, options),
         Verb::Grant(options) => print::report(&grant::grant(&grant::Request {
             user: options.user.clone(),
             nics: options.nics,

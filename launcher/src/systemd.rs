@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use berth_cgroups::{CgroupPath, DelegatedBase, Hierarchy};
+use berth_common::unit;
 use berth_kernel::process::Exit;
 
 use crate::error::{Error, Result};
@@ -20,9 +21,10 @@ pub fn has_systemd() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
-/// Whether root, who calls, must go into a scope for his containers to have cgroups: nothing
+/// Whether root, who calls, must go into a scope for his containers to have cgroups that last: nothing
 /// delegated is around him, be it that he works in another user's session (sudo) or in a service
-/// (cron), whose cgroups systemd shares with nobody.
+/// (cron), whose cgroups systemd shares with nobody; or only his login session is, which ends before
+/// they do and, at shutdown, out of order.
 pub fn root_needs_scope() -> Result<bool> {
     if !has_systemd() || !Path::new(SYSTEMD_RUN).exists() {
         return Ok(false);
@@ -31,10 +33,12 @@ pub fn root_needs_scope() -> Result<bool> {
         return Ok(false);
     };
     let tell = |error| Error::other(format!("cannot tell which cgroup this is: {error}"));
-    if DelegatedBase::of_caller(&hierarchy)
-        .map_err(tell)?
-        .is_some()
-    {
+    let base = DelegatedBase::of_caller(&hierarchy).map_err(tell)?;
+    let is_of_session = |base: &DelegatedBase| {
+        let name = base.path().name().and_then(OsStr::to_str);
+        name.is_some_and(unit::is_session_scope)
+    };
+    if base.is_some_and(|base| !is_of_session(&base)) {
         return Ok(false);
     }
     // A systemd that does not mark what it delegates would have this go on for ever.
@@ -61,12 +65,14 @@ pub fn run_in_scope<T: AsRef<OsStr>>(arguments: &[T]) -> Result<u8> {
     // Unique: the scope of an earlier process with this number may be there still.
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |since| since.as_nanos());
-    let unit = format!("{SCOPE_PREFIX}{}-{now:x}{SCOPE_SUFFIX}", std::process::id());
+    let scope = format!("{SCOPE_PREFIX}{}-{now:x}{SCOPE_SUFFIX}", std::process::id());
     let status = Command::new(SYSTEMD_RUN)
         .args(["--system", "--scope", "--quiet", "--collect"])
         .args(["--slice=machine.slice", "--property=Delegate=yes"])
         .arg("--property=TasksMax=infinity")
-        .arg(format!("--unit={unit}"))
+        // Containers are stopped in order by that unit, and what is left by the end of this scope.
+        .arg(format!("--property=Before={}", unit::ROOT_BOOT))
+        .arg(format!("--unit={scope}"))
         .arg("--description")
         .arg(description)
         .arg("--")

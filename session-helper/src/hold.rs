@@ -5,7 +5,7 @@ use crate::command::{Descriptors, Program, runtime_dir};
 use crate::error::{Doing, Error, Result};
 use crate::idle::IdleWatch;
 use berth_cgroups::{DelegatedBase, Hierarchy};
-use berth_common::{Uid, linger, path, unit};
+use berth_common::{Uid, boot, linger, path, unit};
 use berth_kernel::cred;
 use berth_kernel::process::Child;
 use berth_kernel::ready::Readiness;
@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 const AUTOSTART_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// How long it may take to end after SIGTERM.
 const END_LIMIT: Duration = Duration::from_secs(10);
+/// Containers without a group, and those that LXC starts at boot, too.
+const BOOT_GROUPS: &str = "onboot,";
 
 /// Asks the holder to end an autostart that is under way; sent by `shutdown`.
 pub const STOP_AUTOSTART: Signal = Signal::SIGUSR1;
@@ -40,10 +42,8 @@ pub fn run(ready: Readiness) -> Result<()> {
     .doing("block signals")?;
     let uid = cred::effective_uid();
     let (hierarchy, controllers) = shape_cgroup(uid)?;
-    let state = format!(
-        "{}\nSTATUS=Holding the cgroup; controllers: {controllers}",
-        berth_systemd_bus::READY
-    );
+    let status = format!("STATUS=Holding the cgroup; controllers: {controllers}");
+    let state = format!("{}\n{status}", berth_systemd_bus::READY);
     berth_systemd_bus::notify(&state).doing("say that the cgroup is ready")?;
     ready.tell().doing("say that the cgroup is ready")?;
     let mut autostart = match start_containers(uid) {
@@ -55,7 +55,7 @@ pub fn run(ready: Readiness) -> Result<()> {
     };
     let lingers = lingers(std::env::var_os("USER").as_deref());
     let mut watch = IdleWatch::new(hierarchy, uid, lingers);
-    wait(&mut signals, &mut autostart, &mut watch)?;
+    wait(&mut signals, &mut autostart, &mut watch, &status)?;
     // An ordered stop is the end of this run: the next start begins anew.
     let _ = std::fs::remove_file(autostart_mark(uid));
     Ok(())
@@ -94,7 +94,13 @@ fn autostart_mark(uid: Uid) -> PathBuf {
 
 /// Starts the user's containers if he lingers; users without linger start their own.
 fn start_containers(uid: Uid) -> Result<Option<Autostart>> {
-    if !lingers(std::env::var_os("USER").as_deref()) {
+    let user = std::env::var_os("USER");
+    if !lingers(user.as_deref()) {
+        return Ok(None);
+    }
+    let name = user.as_deref().and_then(OsStr::to_str).unwrap_or_default();
+    if let Some(file) = boot::refusal(name, |path| Path::new(path).exists()) {
+        tracing::warn!("{file} keeps the user's containers from starting at boot");
         return Ok(None);
     }
     match File::options()
@@ -105,7 +111,8 @@ fn start_containers(uid: Uid) -> Result<Option<Autostart>> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
         other => other.doing("note that containers are being started")?,
     };
-    let command = Program::of(uid)?.command(&["autostart".into()], &[])?;
+    let command =
+        Program::of(uid)?.command(&["autostart", "--groups", BOOT_GROUPS].map(Into::into), &[])?;
     let null = File::open("/dev/null").doing("open /dev/null")?;
     // The journal. A copy, since 2 itself is about to be replaced in the child.
     let log = io::stderr()
@@ -155,27 +162,27 @@ impl Autostart {
         self.deadline = Instant::now() + END_LIMIT;
     }
 
-    /// Whether it is over.
-    fn look(&mut self) -> bool {
+    /// What is to be told of it once it is over.
+    fn look(&mut self) -> Option<&'static str> {
         match self.child.pidfd.try_wait() {
             Ok(None) => {
                 if Instant::now() >= self.deadline {
                     tracing::warn!("starting containers takes too long: ending it");
                     self.end();
                 }
-                false
+                None
             }
             Ok(Some(exit)) if exit.success() => {
                 tracing::info!("the containers are started");
-                true
+                Some("his containers are started")
             }
             Ok(Some(exit)) => {
-                tracing::warn!("starting containers failed with {exit}");
-                true
+                tracing::warn!("not all containers are started ({exit}): berth autostart status");
+                Some("not all of his containers are started: berth autostart status")
             }
             Err(error) => {
                 tracing::warn!("how starting containers ended is not known: {error}");
-                true
+                Some("how starting his containers ended is not known")
             }
         }
     }
@@ -186,14 +193,17 @@ fn wait(
     signals: &mut SignalQueue,
     autostart: &mut Option<Autostart>,
     watch: &mut Option<IdleWatch>,
+    status: &str,
 ) -> Result<()> {
     loop {
         poll_once(signals, autostart.as_ref(), watch.as_ref()).doing("wait")?;
         if watch.as_mut().is_some_and(|watch| !watch.look()) {
             *watch = None;
         }
-        if autostart.as_mut().is_some_and(Autostart::look) {
+        if let Some(told) = autostart.as_mut().and_then(Autostart::look) {
             *autostart = None;
+            // For whoever looks at the unit; nothing depends on it.
+            let _ = berth_systemd_bus::notify(&format!("{status}; {told}"));
         }
         while let Some(number) = signals.take().doing("read a signal")? {
             match (Signal::try_from(number), autostart.as_mut()) {

@@ -1,10 +1,12 @@
 //! Selection and order: containers in, ranks out.
 
+use crate::dependencies;
 use berth_common::ContainerName;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-/// What the engine needs to know of a container; the keys are those of lxc.container.conf(5).
+/// What the engine needs to know of a container; keys that begin with `lxc` are those of
+/// lxc.container.conf(5), the others those of berth.toml(5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
     /// Its name.
@@ -18,18 +20,59 @@ pub struct Container {
     pub delay: Duration,
     /// `lxc.group`, every name of it; empty means that the container is in the NULL group.
     pub groups: Vec<String>,
+    /// `start.after`: what must be ready before this one is started, and stops after it.
+    pub after: Vec<ContainerName>,
+    /// How long its start may take; `None`: what [`crate::Limits`] says.
+    pub start_timeout: Option<Duration>,
+    /// How long it has to stop; `None`: what [`crate::Limits`] says.
+    pub stop_timeout: Option<Duration>,
+    /// `start.retries`: how often a start that failed is tried again.
+    pub retries: u32,
+    /// `start.retry-delay`: how long the first of them waits, each further one twice as long.
+    pub retry_delay: Duration,
     /// Whether it ran when the list was made. Such a container is not started again, nor is one
     /// that does not run stopped.
     pub running: bool,
+    /// Whether a unit of its own starts and stops it: it is taken only where another one needs it.
+    pub managed: bool,
+}
+
+impl Container {
+    /// One that does not run, with everything else as it is where no file says otherwise.
+    pub fn new(name: ContainerName) -> Self {
+        Self {
+            name,
+            auto: false,
+            order: 0,
+            delay: Duration::ZERO,
+            groups: Vec::new(),
+            after: Vec::new(),
+            start_timeout: None,
+            stop_timeout: None,
+            retries: 0,
+            retry_delay: Duration::from_secs(1),
+            running: false,
+            managed: false,
+        }
+    }
 }
 
 /// Which way the plan goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// Ascending order.
+    /// Those that do not run are started, in ascending order.
     Start,
-    /// Descending order.
+    /// Those that run reboot, in ascending order.
+    Reboot,
+    /// Those that run are stopped, in descending order.
     Shutdown,
+}
+
+impl Direction {
+    /// Whether a container is where it is to be, or not meant, as it is.
+    pub(crate) fn is_done(self, container: &Container) -> bool {
+        container.running == (self == Self::Start)
+    }
 }
 
 /// An element of the group list.
@@ -76,6 +119,8 @@ pub struct Selection {
     pub all: bool,
     /// Disregard `lxc.start.auto`.
     pub ignore_auto: bool,
+    /// Higher orders start first and stop last, as LXC 1.0 and 1.1 had it.
+    pub descending: bool,
 }
 
 /// The work, in the order in which it is to be done.
@@ -86,25 +131,29 @@ pub struct Plan {
     /// Containers of one rank are handled at the same time, and a rank after the one before it
     /// has finished. No rank is empty and no container occurs twice.
     pub ranks: Vec<Vec<Container>>,
+    /// What of the plan must have finished before a container is begun; it stands in the same rank
+    /// or in an earlier one, and never in a circle.
+    pub first: BTreeMap<ContainerName, Vec<ContainerName>>,
+    /// Containers that cannot be started, and why.
+    pub refused: BTreeMap<ContainerName, String>,
 }
 
 impl Plan {
-    /// The containers that would change, in processing order: at a start those that do not run,
-    /// at a shutdown those that do. This is what `--list` shows.
+    /// The containers that would change, in processing order: at a start those that do not run, else
+    /// those that do. This is what `--list` shows.
     pub fn affected(&self) -> impl Iterator<Item = &Container> {
-        let start = self.direction == Direction::Start;
-        self.ranks
-            .iter()
-            .flatten()
-            .filter(move |container| container.running != start)
+        let all = self.ranks.iter().flatten();
+        all.filter(|container| !self.direction.is_done(container))
     }
 
-    /// The lines of `--list`, as lxc-autostart prints them: `NAME DELAY` (seconds) at a start,
-    /// `NAME` at a shutdown.
+    /// The lines of `--list`, as lxc-autostart prints them: `NAME DELAY` (seconds) at a start or a
+    /// reboot, `NAME` at a shutdown.
     pub fn list(&self) -> Vec<String> {
         self.affected()
             .map(|container| match self.direction {
-                Direction::Start => format!("{} {}", container.name, container.delay.as_secs()),
+                Direction::Start | Direction::Reboot => {
+                    format!("{} {}", container.name, container.delay.as_secs())
+                }
                 Direction::Shutdown => container.name.to_string(),
             })
             .collect()
@@ -112,14 +161,30 @@ impl Plan {
 }
 
 /// Selects, sorts and ranks. Equal `lxc.start.order` within one group is one rank; inside a rank
-/// containers stand by name, which is only the order of listing.
+/// containers stand by name, and what another one waits for before that.
+///
+/// A container whose `start.after` names one of a later rank draws that one into its own; at a start
+/// it draws in one that was not selected at all, too.
 pub fn plan(containers: &[Container], selection: &Selection, direction: Direction) -> Plan {
+    dependencies::arrange(
+        select(containers, selection, direction),
+        containers,
+        direction,
+    )
+}
+
+/// The ranks by group and order alone.
+fn select<'c>(
+    containers: &'c [Container],
+    selection: &Selection,
+    direction: Direction,
+) -> Vec<Vec<&'c Container>> {
     let mut sorted: Vec<&Container> = containers
         .iter()
-        .filter(|c| c.auto || selection.ignore_auto)
+        .filter(|c| (c.auto || selection.ignore_auto) && !c.managed)
         .collect();
     sorted.sort_by(|a, b| (a.order, &a.name).cmp(&(b.order, &b.name)));
-    if direction == Direction::Shutdown {
+    if (direction == Direction::Shutdown) != selection.descending {
         sorted.reverse();
     }
 
@@ -133,7 +198,7 @@ pub fn plan(containers: &[Container], selection: &Selection, direction: Directio
     };
 
     let mut seen = HashSet::new();
-    let mut ranks: Vec<Vec<Container>> = Vec::new();
+    let mut ranks: Vec<Vec<&Container>> = Vec::new();
     for pass in passes {
         let mut order_of_last = None;
         for &container in &sorted {
@@ -141,15 +206,13 @@ pub fn plan(containers: &[Container], selection: &Selection, direction: Directio
                 continue;
             }
             match ranks.last_mut() {
-                Some(rank) if order_of_last == Some(container.order) => {
-                    rank.push(container.clone())
-                }
-                _ => ranks.push(vec![container.clone()]),
+                Some(rank) if order_of_last == Some(container.order) => rank.push(container),
+                _ => ranks.push(vec![container]),
             }
             order_of_last = Some(container.order);
         }
     }
-    Plan { direction, ranks }
+    ranks
 }
 
 #[cfg(test)]
@@ -158,12 +221,10 @@ mod tests {
 
     fn container(name: &str, order: i32, groups: &[&str]) -> Container {
         Container {
-            name: name.parse().expect("a name"),
             auto: true,
             order,
-            delay: Duration::ZERO,
             groups: groups.iter().map(|&g| g.to_owned()).collect(),
-            running: false,
+            ..Container::new(name.parse().expect("a name"))
         }
     }
 
@@ -193,6 +254,19 @@ mod tests {
         assert_eq!(names(&up), [vec!["early"], vec!["a", "b"], vec!["late"]]);
         let down = plan(&all, &Selection::default(), Direction::Shutdown);
         assert_eq!(names(&down), [vec!["late"], vec!["b", "a"], vec!["early"]]);
+    }
+
+    #[test]
+    fn a_host_that_comes_from_lxc_1_starts_the_highest_first() {
+        let all = [container("b", 0, &[]), container("a", 9, &[])];
+        let selection = Selection {
+            descending: true,
+            ..Selection::default()
+        };
+        let up = plan(&all, &selection, Direction::Start);
+        assert_eq!(names(&up), [["a"], ["b"]]);
+        let down = plan(&all, &selection, Direction::Shutdown);
+        assert_eq!(names(&down), [["b"], ["a"]]);
     }
 
     #[test]

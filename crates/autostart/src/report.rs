@@ -3,6 +3,7 @@
 use berth_common::ContainerName;
 use berth_common::exit;
 use std::fmt;
+use std::time::Duration;
 
 /// What became of one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub enum Outcome {
     Stopped,
     /// It was asked to stop, did not in its time, and was killed.
     Killed,
+    /// It has rebooted.
+    Rebooted,
     /// It was in that state already.
     Already,
     /// It could not be done, and why.
@@ -22,6 +25,27 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The word for it, without why.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Stopped => "stopped",
+            Self::Killed => "killed",
+            Self::Rebooted => "rebooted",
+            Self::Already => "already",
+            Self::Failed(_) => "failed",
+            Self::TimedOut(_) => "timeout",
+        }
+    }
+
+    /// Why it is not where it was to be.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Failed(why) | Self::TimedOut(why) => Some(why),
+            _ => None,
+        }
+    }
+
     /// Whether the container is where it was to be. A killed one is: it has stopped.
     pub fn is_ok(&self) -> bool {
         !matches!(self, Self::Failed(_) | Self::TimedOut(_))
@@ -30,13 +54,9 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Started => f.write_str("started"),
-            Self::Stopped => f.write_str("stopped"),
-            Self::Killed => f.write_str("killed"),
-            Self::Already => f.write_str("already"),
-            Self::Failed(why) => write!(f, "failed: {why}"),
-            Self::TimedOut(why) => write!(f, "timeout: {why}"),
+        match self.why() {
+            Some(why) => write!(f, "{}: {why}", self.word()),
+            None => f.write_str(self.word()),
         }
     }
 }
@@ -48,6 +68,10 @@ pub struct Entry {
     pub name: ContainerName,
     /// What.
     pub outcome: Outcome,
+    /// How often it was tried; 0 where there was nothing to do or nothing could be begun.
+    pub tries: u32,
+    /// How long all of that took, with what lay between.
+    pub took: Duration,
 }
 
 /// What came of the whole plan: every container of it once, in the order in which they finished.
@@ -88,6 +112,8 @@ mod tests {
         let entries = outcomes.iter().enumerate().map(|(i, outcome)| Entry {
             name: format!("c{i}").parse().expect("a name"),
             outcome: outcome.clone(),
+            tries: 1,
+            took: Duration::ZERO,
         });
         Report {
             entries: entries.collect(),

@@ -18,6 +18,8 @@ enum Behaviour {
     Takes(Duration),
     /// Fails after this long.
     Fails(Duration),
+    /// Fails so many times, each after this long, and comes up then as fast.
+    FailsAtFirst(u32, Duration),
     /// Cannot even begin.
     Refuses,
     /// Never answers, not even to a kill.
@@ -39,13 +41,25 @@ struct World {
     log: Vec<(Duration, Event)>,
     most_at_once: usize,
     told: Vec<Entry>,
+    /// Which run from the beginning.
+    up: BTreeSet<String>,
+    tries: HashMap<String, u32>,
+    /// Container, and how long it pauses.
+    pauses: Vec<(String, Duration)>,
 }
 
 impl World {
-    fn new(behaviour: impl IntoIterator<Item = (String, Behaviour)>) -> Self {
+    fn new(set: &[(Container, Behaviour)]) -> Self {
+        let up = set.iter().filter(|(c, _)| c.running);
         Self {
             now: s(1_000_000),
-            behaviour: behaviour.into_iter().collect(),
+            up: up.map(|(c, _)| c.name.to_string()).collect(),
+            tries: HashMap::new(),
+            pauses: Vec::new(),
+            behaviour: set
+                .iter()
+                .map(|(c, b)| (c.name.to_string(), b.clone()))
+                .collect(),
             under_way: BTreeMap::new(),
             log: Vec::new(),
             most_at_once: 0,
@@ -70,7 +84,14 @@ impl Actions for World {
     fn begin(&mut self, job: JobId, name: &ContainerName, work: Work) -> Result<(), String> {
         let name = name.to_string();
         self.log.push((self.now, Event::Begin(name.clone(), work)));
+        let tries = self.tries.entry(name.clone()).or_default();
+        *tries += 1;
         let (after, finish) = match (&self.behaviour[&name], work) {
+            (_, Work::Start) if self.up.contains(&name) => (Some(Duration::ZERO), Finish::Already),
+            (Behaviour::FailsAtFirst(times, after), Work::Start) if *tries <= *times => {
+                (Some(*after), Finish::Failed("not yet".to_owned()))
+            }
+            (Behaviour::FailsAtFirst(_, after), _) => (Some(*after), Finish::Done),
             (Behaviour::Refuses, _) => return Err("no such container".to_owned()),
             (Behaviour::Hangs, _) => (None, Finish::Done),
             (Behaviour::Fails(after), _) => (Some(*after), Finish::Failed("broken".to_owned())),
@@ -124,16 +145,19 @@ impl Actions for World {
     fn finished(&mut self, entry: &Entry) {
         self.told.push(entry.clone());
     }
+
+    fn tries_again(&mut self, name: &ContainerName, _: &str, pause: Duration) {
+        self.pauses.push((name.to_string(), pause));
+    }
 }
 
 fn container(name: &str, order: i32, delay: u64, running: bool) -> Container {
     Container {
-        name: name.parse().expect("a name"),
         auto: true,
         order,
         delay: s(delay),
-        groups: Vec::new(),
         running,
+        ..Container::new(name.parse().expect("a name"))
     }
 }
 
@@ -144,11 +168,7 @@ fn play(
 ) -> (World, Report, Duration) {
     let list: Vec<Container> = containers.iter().map(|(c, _)| c.clone()).collect();
     let plan = plan(&list, &Selection::default(), direction);
-    let mut world = World::new(
-        containers
-            .iter()
-            .map(|(c, b)| (c.name.to_string(), b.clone())),
-    );
+    let mut world = World::new(containers);
     let begun = world.now;
     let report = run(&plan, limits, &mut world);
     assert_eq!(
@@ -351,13 +371,207 @@ fn without_any_bound_a_stop_waits() {
     assert_eq!(outcome(&report, "slow"), &Outcome::Stopped);
 }
 
+fn after(mut container: Container, names: &[&str]) -> Container {
+    container.after = names.iter().map(|name| name.parse().unwrap()).collect();
+    container
+}
+
+#[test]
+fn one_waits_for_another_within_its_rank_and_across_ranks() {
+    use Behaviour::Takes;
+    let set = [
+        (after(container("web", 0, 0, false), &["db"]), Takes(s(1))),
+        (container("free", 0, 0, false), Takes(s(9))),
+        (after(container("db", 7, 0, false), &["disk"]), Takes(s(2))),
+        (container("disk", 7, 0, false), Takes(s(3))),
+        (container("late", 7, 0, false), Takes(s(1))),
+    ];
+    let (world, report, begun) = play(&set, Direction::Start, &Limits::default());
+    assert_eq!(world.since(begun, "disk"), (s(0), s(3)));
+    assert_eq!(world.since(begun, "db"), (s(3), s(5)));
+    assert_eq!(world.since(begun, "web"), (s(5), s(6)));
+    assert_eq!(world.since(begun, "free"), (s(0), s(9)));
+    assert_eq!(world.since(begun, "late"), (s(9), s(10)));
+    assert_eq!(report.exit_status(), 0);
+}
+
+#[test]
+fn what_needs_a_failed_one_is_not_tried_and_the_rest_is() {
+    use Behaviour::{Fails, Takes};
+    let set = [
+        (container("db", 0, 0, false), Fails(s(1))),
+        (after(container("web", 0, 0, false), &["db"]), Takes(s(1))),
+        (after(container("top", 3, 0, false), &["web"]), Takes(s(1))),
+        (
+            after(container("lost", 0, 0, false), &["gone"]),
+            Takes(s(1)),
+        ),
+        (after(container("a", 0, 0, false), &["b"]), Takes(s(1))),
+        (after(container("b", 5, 0, false), &["a"]), Takes(s(1))),
+        (container("fine", 9, 0, false), Takes(s(1))),
+    ];
+    let (world, report, _) = play(&set, Direction::Start, &Limits::default());
+    for (name, word) in [
+        ("web", "“db”"),
+        ("top", "“web”"),
+        ("lost", "“gone”"),
+        ("a", "a → b → a"),
+        ("b", "b → a → b"),
+    ] {
+        let why = outcome(&report, name).why().expect("failed");
+        assert!(why.contains(word), "{name}: {why}");
+        assert!(!world.tries.contains_key(name), "{name} was tried");
+    }
+    assert_eq!(outcome(&report, "fine"), &Outcome::Started);
+    assert_eq!(report.exit_status(), 2);
+}
+
+#[test]
+fn one_that_runs_and_is_needed_is_waited_for() {
+    use Behaviour::Takes;
+    let set = [
+        (after(container("web", 0, 0, false), &["db"]), Takes(s(1))),
+        (container("db", 0, 0, true), Takes(s(1))),
+        (container("other", 0, 0, true), Takes(s(1))),
+    ];
+    let (world, report, _) = play(&set, Direction::Start, &Limits::default());
+    assert!(world.tries.contains_key("db") && !world.tries.contains_key("other"));
+    assert_eq!(outcome(&report, "db"), &Outcome::Already);
+    assert_eq!(outcome(&report, "web"), &Outcome::Started);
+}
+
+#[test]
+fn shutdown_stops_what_needs_another_one_before_that() {
+    use Behaviour::{Hangs, Takes};
+    let set = [
+        (after(container("web", 0, 0, true), &["db"]), Takes(s(4))),
+        (after(container("stuck", 0, 0, true), &["cache"]), Hangs),
+        (container("db", 9, 0, true), Takes(s(2))),
+        (container("cache", 9, 0, true), Takes(s(2))),
+    ];
+    let limits = Limits {
+        stop_timeout: Some(s(5)),
+        ..Limits::default()
+    };
+    let (world, report, begun) = play(&set, Direction::Shutdown, &limits);
+    assert_eq!(world.since(begun, "web"), (s(0), s(4)));
+    assert_eq!(world.since(begun, "db"), (s(4), s(6)));
+    // One that cannot be stopped keeps nobody from being stopped.
+    assert_eq!(world.since(begun, "cache"), (s(15), s(17)));
+    assert_eq!(outcome(&report, "cache"), &Outcome::Stopped);
+}
+
+#[test]
+fn a_start_that_failed_is_tried_again_after_longer_and_longer_pauses() {
+    use Behaviour::{Fails, FailsAtFirst, Takes};
+    let again = |name: &str, retries| {
+        let mut one = container(name, 0, 0, false);
+        one.retries = retries;
+        one.retry_delay = s(20);
+        one
+    };
+    let set = [
+        (again("slow", 4), FailsAtFirst(3, s(1))),
+        (again("broken", 1), Fails(s(1))),
+        (container("beside", 0, 0, false), Takes(s(2))),
+        (container("next", 1, 0, false), Takes(s(1))),
+    ];
+    let (world, report, begun) = play(&set, Direction::Start, &Limits::default());
+    let pauses: Vec<_> = world.pauses.iter().filter(|(n, _)| n == "slow").collect();
+    let lengths: Vec<_> = pauses.iter().map(|(_, pause)| *pause).collect();
+    assert_eq!(lengths, [s(20), s(40), s(60)]);
+    assert_eq!(world.tries["slow"], 4);
+    assert_eq!(world.tries["broken"], 2);
+    assert_eq!(world.since(begun, "next").0, s(4 + 20 + 40 + 60));
+    let of = |name: &str| report.entries.iter().find(|e| e.name.as_str() == name);
+    let slow = of("slow").unwrap();
+    assert_eq!((slow.tries, slow.took), (4, s(4 + 20 + 40 + 60)));
+    assert_eq!(slow.outcome, Outcome::Started);
+    assert_eq!(of("broken").unwrap().tries, 2);
+}
+
+#[test]
+fn a_pause_lasts_no_longer_than_the_run() {
+    let mut one = container("broken", 0, 0, false);
+    one.retries = 9;
+    one.retry_delay = s(50);
+    let set = [(one, Behaviour::Fails(s(1)))];
+    let limits = Limits {
+        total: Some(s(30)),
+        ..Limits::default()
+    };
+    let (world, report, begun) = play(&set, Direction::Start, &limits);
+    assert_eq!(world.now - begun, s(30));
+    let why = outcome(&report, "broken").why().unwrap();
+    assert!(why.contains("not tried again"), "{why}");
+}
+
+#[test]
+fn a_container_has_its_own_times() {
+    use Behaviour::{Hangs, Takes};
+    let mut slow = container("slow", 0, 0, false);
+    slow.start_timeout = Some(s(300));
+    let mut quick = container("quick", 0, 0, false);
+    quick.start_timeout = Some(s(7));
+    let set = [(slow, Takes(s(250))), (quick, Hangs)];
+    let (world, report, begun) = play(&set, Direction::Start, &Limits::default());
+    assert_eq!(world.since(begun, "slow"), (s(0), s(250)));
+    let why = outcome(&report, "quick").why().unwrap();
+    assert!(why.contains("7 s"), "{why}");
+
+    let mut patient = container("patient", 0, 0, true);
+    patient.stop_timeout = Some(s(300));
+    let set = [(patient, Takes(s(250)))];
+    let (_, report, _) = play(&set, Direction::Shutdown, &Limits::default());
+    assert_eq!(outcome(&report, "patient"), &Outcome::Stopped);
+}
+
+#[test]
+fn what_runs_reboots_in_ascending_order() {
+    use Behaviour::Takes;
+    let set = [
+        (container("b", 1, 0, true), Takes(s(1))),
+        (container("a", 0, 3, true), Takes(s(2))),
+        (container("off", 0, 0, false), Takes(s(1))),
+    ];
+    let (world, report, begun) = play(&set, Direction::Reboot, &Limits::default());
+    assert_eq!(world.since(begun, "a"), (s(0), s(2)));
+    assert_eq!(world.since(begun, "b").0, s(2));
+    assert_eq!(outcome(&report, "a"), &Outcome::Rebooted);
+    assert_eq!(outcome(&report, "off"), &Outcome::Already);
+}
+
 fn behaviours() -> impl Strategy<Value = Behaviour> {
     prop_oneof![
         6 => (0u64..200).prop_map(|t| Behaviour::Takes(s(t))),
         2 => (0u64..50).prop_map(|t| Behaviour::Fails(s(t))),
         1 => Just(Behaviour::Refuses),
+        1 => (0u32..4, 0u64..30).prop_map(|(n, t)| Behaviour::FailsAtFirst(n, s(t))),
         1 => Just(Behaviour::Hangs),
     ]
+}
+
+/// As [`containers`], where each names some others that it waits for, and one that is not there.
+fn graphs() -> impl Strategy<Value = Vec<(Container, Behaviour)>> {
+    let edges = prop::collection::vec((0usize..40, 0usize..42), 0..60);
+    (containers(), edges, any::<u8>()).prop_map(|(mut set, edges, acyclic)| {
+        let count = set.len();
+        for (from, to) in edges {
+            // In most of the graphs only upwards, so that there is no circle.
+            let circles = acyclic < 80;
+            if from < count && (circles || from < to) && (to < count || acyclic < 20) {
+                let name: ContainerName = format!("c{to}").parse().unwrap();
+                if !set[from].0.after.contains(&name) {
+                    set[from].0.after.push(name);
+                }
+            }
+        }
+        for (i, (one, _)) in set.iter_mut().enumerate() {
+            one.retries = (i % 3) as u32;
+            one.managed = acyclic % 7 == 0 && i % 5 == 0;
+        }
+        set
+    })
 }
 
 fn groups() -> impl Strategy<Value = Vec<String>> {
@@ -401,6 +615,7 @@ fn selections() -> impl Strategy<Value = Selection> {
             groups,
             all,
             ignore_auto,
+            descending: false,
         }
     })
 }
@@ -428,7 +643,7 @@ fn is_meant(container: &Container, selection: &Selection) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
     fn random_sets_keep_the_rules(
@@ -460,7 +675,7 @@ proptest! {
             }
         }
 
-        let mut world = World::new(set.iter().map(|(c, b)| (c.name.to_string(), b.clone())));
+        let mut world = World::new(&set);
         let begun = world.now;
         let report = run(&plan, &limits, &mut world);
 
@@ -512,6 +727,8 @@ proptest! {
                     Behaviour::Takes(_) if shutdown => entry.outcome == Outcome::Killed,
                     Behaviour::Takes(t) if *t <= s(40) => entry.outcome == Outcome::Started,
                     Behaviour::Takes(_) => matches!(entry.outcome, Outcome::TimedOut(_)),
+                    Behaviour::FailsAtFirst(..) if shutdown => entry.outcome.is_ok(),
+                    Behaviour::FailsAtFirst(times, _) => entry.outcome.is_ok() == (*times == 0),
                 };
                 prop_assert!(expected, "{:?} {:?}", behaviour, entry);
             }
@@ -523,5 +740,100 @@ proptest! {
             _ => 2,
         };
         prop_assert_eq!(report.exit_status(), status);
+    }
+
+    #[test]
+    fn random_graphs_keep_the_rules(
+        set in graphs(),
+        selection in selections(),
+        which in 0..3u8,
+        limits in limits(),
+    ) {
+        let direction = [Direction::Start, Direction::Reboot, Direction::Shutdown][which as usize];
+        let list: Vec<Container> = set.iter().map(|(c, _)| c.clone()).collect();
+        let by_name: HashMap<&str, &Container> =
+            list.iter().map(|c| (c.name.as_str(), c)).collect();
+        let plan = plan(&list, &selection, direction);
+        let planned: Vec<&str> = plan.ranks.iter().flatten().map(|c| c.name.as_str()).collect();
+        let unique: BTreeSet<&str> = planned.iter().copied().collect();
+        prop_assert_eq!(planned.len(), unique.len(), "each container once");
+        prop_assert!(plan.ranks.iter().all(|rank| !rank.is_empty()));
+        for c in list.iter().filter(|c| is_meant(c, &selection) && !c.managed) {
+            prop_assert!(unique.contains(c.name.as_str()));
+        }
+        // Who is there without being meant is needed.
+        for name in &unique {
+            let c = by_name[name];
+            let is_needed = planned.iter().any(|other| by_name[other].after.contains(&c.name));
+            prop_assert!(
+                (is_meant(c, &selection) && !c.managed)
+                    || (direction == Direction::Start && is_needed)
+            );
+        }
+
+        let mut world = World::new(&set);
+        let begun = world.now;
+        let report = run(&plan, &limits, &mut world);
+        let mut reported: Vec<&str> = report.entries.iter().map(|e| e.name.as_str()).collect();
+        reported.sort_unstable();
+        prop_assert_eq!(reported, unique.iter().copied().collect::<Vec<_>>());
+        prop_assert!(world.under_way.is_empty());
+        prop_assert!(world.most_at_once <= limits.parallel.get());
+        if let Some(total) = limits.total {
+            prop_assert!(world.now - begun <= total);
+        }
+        if direction == Direction::Shutdown {
+            prop_assert!(plan.refused.is_empty());
+        }
+
+        let outcomes: HashMap<&str, &Outcome> =
+            report.entries.iter().map(|e| (e.name.as_str(), &e.outcome)).collect();
+        let moment = |name: &str, wanted: &dyn Fn(&Event) -> bool| {
+            let mut all = world.log.iter().enumerate();
+            all.find(|(_, (_, event))| wanted(event)).map(|(i, _)| (name.to_owned(), i))
+        };
+        let begin = |name: &str| moment(name, &|e| matches!(e, Event::Begin(n, _) if n == name));
+        let last = |name: &str| {
+            world.log.iter().rposition(|(_, e)| match e {
+                Event::End(n) | Event::Abandon(n) => n == name,
+                Event::Begin(..) => false,
+            })
+        };
+        for name in &unique {
+            let c = by_name[name];
+            let refused = plan.refused.contains_key(&c.name);
+            if refused {
+                prop_assert!(matches!(outcomes[name], Outcome::Failed(_)));
+                prop_assert!(begin(name).is_none(), "a refused one was begun");
+            }
+            for needed in &c.after {
+                let needed = needed.as_str();
+                if !by_name.contains_key(needed) {
+                    let is_told = refused || c.running || direction != Direction::Start;
+                    prop_assert!(is_told, "{} needs {}", name, needed);
+                    continue;
+                }
+                if direction == Direction::Start && !c.running && !refused {
+                    prop_assert!(unique.contains(needed));
+                    // Begun only when what it needs is ready, and not at all when it is not.
+                    if let Some((_, at)) = begin(name) {
+                        prop_assert!(outcomes[needed].is_ok());
+                        prop_assert!(last(needed).is_none_or(|end| end < at));
+                    }
+                }
+                // Stopped only when what needs it has stopped, unless that is a circle.
+                let obeyed = plan.first.get(&by_name[needed].name);
+                if direction == Direction::Shutdown
+                    && obeyed.is_some_and(|first| first.contains(&c.name))
+                    && let (Some((_, at)), Some(end)) = (begin(needed), last(name))
+                {
+                    prop_assert!(end < at);
+                }
+            }
+        }
+        for (name, tries) in &world.tries {
+            let most = if direction == Direction::Start { by_name[name.as_str()].retries } else { 0 };
+            prop_assert!(*tries <= 1 + most);
+        }
     }
 }

@@ -51,7 +51,7 @@ impl DelegatedBase {
                 return Ok(None);
             }
             let parent = path.parent();
-            let marked = dir.is_marked_delegated()?;
+            let marked = dir.is_marked_delegated()? || is_unit_of_container(&path);
             let base = Self { dir, path };
             if marked {
                 return Ok(Some(base));
@@ -173,6 +173,14 @@ pub fn lasting_paths(hierarchy: &Hierarchy, uid: Uid) -> [CgroupPath; 2] {
         ]),
         OwnTree::new(hierarchy).path_of(uid),
     ]
+}
+
+/// A user's service manager does not mark what it delegates (systemd 252), but these units are ours and
+/// say `Delegate=yes`.
+fn is_unit_of_container(path: &CgroupPath) -> bool {
+    path.name()
+        .and_then(|name| name.to_str())
+        .is_some_and(unit::is_of_container)
 }
 
 fn is_service_manager(path: &CgroupPath) -> bool {

@@ -2,6 +2,7 @@
 //! words, unit names, exit codes, how a mistake in a file is named. No dependency, no I/O.
 #![forbid(unsafe_code)]
 
+pub mod boot;
 pub mod bus;
 pub mod capability;
 pub mod cgroup;

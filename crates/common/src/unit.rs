@@ -29,6 +29,16 @@ pub const PAM_KEEPER: &str = "(sd-pam)";
 /// The service behind [`crate::bus::NAME`].
 pub const BERTHD: &str = "berthd.service";
 
+/// Root's containers, from boot to shutdown.
+pub const ROOT_BOOT: &str = "berth-autostart.service";
+
+/// Whether this is the unit of one container, `berth@NAME.service`.
+pub fn is_of_container(unit: &str) -> bool {
+    let name = unit.strip_prefix("berth@");
+    let name = name.and_then(|rest| rest.strip_suffix(".service"));
+    name.is_some_and(|name| name.parse::<crate::ContainerName>().is_ok())
+}
+
 /// The host's container bridge.
 pub const NET: &str = "berth-net.service";
 
@@ -83,6 +93,19 @@ fn leading_number(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn units_of_containers() {
+        assert!(is_of_container("berth@web.service"));
+        for other in [
+            "berth-user@1000.service",
+            "berth@.service",
+            "berth@web.socket",
+            "web",
+        ] {
+            assert!(!is_of_container(other), "{other}");
+        }
+    }
 
     #[test]
     fn systemds_version() {

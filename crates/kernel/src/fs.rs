@@ -84,6 +84,13 @@ pub fn open_dir(path: &Path) -> io::Result<OwnedFd> {
     Ok(fcntl::open(path, flags, Mode::empty())?)
 }
 
+/// Opens a directory that is open already, for reading. Nothing is resolved by that, so it needs no
+/// openat2(2), which services under RestrictSUIDSGID= do not have.
+fn open_again(dir: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let flags = OpenFlags::O_RDONLY | OpenFlags::O_DIRECTORY | OpenFlags::O_CLOEXEC;
+    Ok(fcntl::openat(dir, ".", flags, Mode::empty())?)
+}
+
 /// Opens the directory `path` below `dir`: no step leaves `dir`, no link is followed.
 pub fn open_dir_beneath(dir: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     let flags = OpenFlags::O_RDONLY | OpenFlags::O_DIRECTORY;
@@ -334,14 +341,8 @@ fn single_component(name: &OsStr) -> io::Result<()> {
 /// More than `max` of them are an error (`E2BIG`), so that nobody can make the caller read
 /// for ever.
 pub fn entries(dir: BorrowedFd<'_>, max: usize) -> io::Result<Vec<(OsString, EntryKind)>> {
-    // A descriptor of its own: the read position belongs to the open file description.
-    let own = openat2(
-        dir,
-        Path::new("."),
-        OpenFlags::O_RDONLY | OpenFlags::O_DIRECTORY,
-        0,
-        Resolve::BENEATH,
-    )?;
+    // The read position belongs to the open file description.
+    let own = open_again(dir)?;
     let mut found = Vec::new();
     for entry in nix::dir::Dir::from_fd(own)?.iter() {
         let entry = entry?;
@@ -562,7 +563,7 @@ fn replace(
     }
     if durability == Durability::ContentAndName {
         // The caller's descriptor may be one of O_PATH, which fsync(2) refuses.
-        unistd::fsync(open_dir_beneath(dir, Path::new("."))?)?;
+        unistd::fsync(open_again(dir)?)?;
     }
     Ok(())
 }
@@ -704,8 +705,7 @@ pub fn open_regular(path: &Path) -> io::Result<std::fs::File> {
 /// Names of a directory's entries, without `.` and `..`, at most `max` of them: for those who
 /// remove them and ask again.
 pub fn first_names(dir: BorrowedFd<'_>, max: usize) -> io::Result<Vec<OsString>> {
-    let flags = OpenFlags::O_RDONLY | OpenFlags::O_DIRECTORY;
-    let own = openat2(dir, Path::new("."), flags, 0, Resolve::BENEATH)?;
+    let own = open_again(dir)?;
     let mut names = Vec::new();
     for entry in nix::dir::Dir::from_fd(own)?.iter() {
         let entry = entry?;

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod loop_device;
 pub mod mount;
 pub mod netlink_socket;
+pub mod notify;
 pub mod ns;
 pub mod process;
 pub mod random;

@@ -6,10 +6,9 @@ mod berthd;
 mod bus;
 mod login;
 mod manager;
-mod notify;
 
+pub use berth_kernel::notify::{NotifyError, READY, notify};
 pub use berthd::{AskError, Wish, ask};
 pub use bus::{BusError, Caller, SystemBus};
 pub use login::Session;
 pub use manager::{UnitState, attach_processes_to_unit};
-pub use notify::{NotifyError, READY, notify};

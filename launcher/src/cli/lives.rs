@@ -97,37 +97,6 @@ pub struct Stop {
     pub no_wait: bool,
 }
 
-/// Arguments of autostart.
-#[derive(Debug, Args)]
-pub struct Autostart {
-    /// Stop the containers instead, in reverse order
-    #[arg(short, long, conflicts_with = "kill")]
-    pub shutdown: bool,
-    /// Kill the containers instead, in reverse order
-    #[arg(short, long)]
-    pub kill: bool,
-    /// Only list the containers that would be started or stopped
-    #[arg(short = 'L', long)]
-    pub list: bool,
-    /// Take containers of all groups
-    #[arg(short, long)]
-    pub all: bool,
-    /// Take also containers that are not enabled (lxc.start.auto)
-    #[arg(short = 'A', long)]
-    pub ignore_auto: bool,
-    /// Take containers of these groups (lxc.group), separated by commas; an empty name means
-    /// those without a group, which is the default
-    #[arg(short, long, value_name = "LIST")]
-    pub groups: Vec<String>,
-    /// How long each container has to stop before it is killed (default: stop.timeout of its
-    /// berth.toml, else 60 seconds)
-    #[arg(short, long, value_name = "TIME", value_parser = time)]
-    pub timeout: Option<Duration>,
-    /// Seconds that all containers together may take
-    #[arg(long, value_name = "SECONDS")]
-    pub total: Option<u64>,
-}
-
 /// Arguments of wait.
 #[derive(Debug, Args)]
 pub struct Wait {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+mod boot;
 mod config;
 mod copies;
 mod devices;
@@ -19,6 +20,7 @@ mod net;
 mod ports;
 mod top;
 
+pub use boot::*;
 pub use config::*;
 pub use copies::*;
 pub use devices::*;
@@ -65,7 +67,11 @@ impl Cli {
 impl Verb {
     /// Whether it only looks at containers, which root does as their owner.
     pub fn only_looks(&self) -> bool {
-        matches!(self, Self::Ls(_) | Self::Info(_) | Self::Complete(_))
+        match self {
+            Self::Ls(_) | Self::Info(_) | Self::Complete(_) => true,
+            Self::Autostart(options) => options.verb.is_some(),
+            _ => false,
+        }
     }
 }
 
@@ -140,7 +146,7 @@ pub enum Verb {
     Enable(OneName),
     /// Do not start a container at boot any more
     Disable(OneName),
-    /// Start all enabled containers in their order, or stop them, as lxc-autostart does
+    /// Start all enabled containers in their order, or stop them, or tell what came of it
     Autostart(Autostart),
     /// Configurations of containers: read, change, judge, bring up to date
     #[command(subcommand)]

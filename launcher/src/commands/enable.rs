@@ -3,15 +3,18 @@
 use std::path::Path;
 use std::process::Command;
 
-use berth_common::{ContainerName, path};
+use berth_common::{ContainerName, boot, path, unit};
 use berth_container_config::edit;
 
+use super::autostart::units;
 use crate::config_file::ConfigFile;
-use crate::error::{Error, Plain, Result};
+use crate::error::{Plain, Result};
 use crate::place::Place;
 use crate::systemd::has_systemd;
 
 const AUTO: &str = "lxc.start.auto";
+/// Where `systemctl enable` puts what multi-user.target starts.
+const WANTED_BY_HOST: &str = "/etc/systemd/system/multi-user.target.wants";
 
 /// What was changed, and what is left to be done by somebody else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,12 +29,6 @@ pub struct Enabled {
 /// nothing of a user's starts at boot.
 pub fn enable(place: &Place, name: &ContainerName) -> Result<Enabled> {
     place.require(name)?;
-    if place.owner.uid.is_root() && has_systemd() {
-        return Err(Error::other(
-            "this version starts no containers of root's at boot; make it a container of an \
-             ordinary user's, or run `berth autostart` from a service of your own",
-        ));
-    }
     let mut enabled = Enabled::default();
     if set_auto(place, name, "1")? {
         enabled
@@ -40,9 +37,26 @@ pub fn enable(place: &Place, name: &ContainerName) -> Result<Enabled> {
     } else {
         enabled.done.push(format!("{name} starts at boot already"));
     }
-    let user = &place.owner.name;
+    if units::enabled(&place.owner).contains(name) {
+        let unit = units::unit(name);
+        enabled.done.push(format!(
+            "{unit} is enabled and starts it; {AUTO} has no say then"
+        ));
+        return Ok(enabled);
+    }
     if !has_systemd() {
         enabled.missing = missing_without_systemd(place);
+        return Ok(enabled);
+    }
+    if place.owner.uid.is_root() {
+        enabled.missing = missing_for_root();
+        return Ok(enabled);
+    }
+    let user = &place.owner.name;
+    if let Some(file) = boot::refusal(user, |path| Path::new(path).exists()) {
+        enabled.missing = Some(format!(
+            "an administrator keeps containers of {user} from starting at boot ({file})"
+        ));
         return Ok(enabled);
     }
     if lingers(user) {
@@ -74,9 +88,32 @@ fn missing_without_systemd(place: &Place) -> Option<String> {
     ))
 }
 
+/// What root's containers need to start at boot.
+fn missing_for_root() -> Option<String> {
+    let enabled = Path::new(WANTED_BY_HOST).join(unit::ROOT_BOOT);
+    // What is there and cannot be looked at is there.
+    match std::fs::symlink_metadata(enabled) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(format!(
+            "{} is not enabled, so nothing of root's starts at boot; run: systemctl enable {}",
+            unit::ROOT_BOOT,
+            unit::ROOT_BOOT
+        )),
+        _ => None,
+    }
+}
+
 /// Takes the start at boot back. Linger stays: other things may need it.
 pub fn disable(place: &Place, name: &ContainerName) -> Result<Enabled> {
     place.require(name)?;
+    let own_unit = units::enabled(&place.owner).contains(name).then(|| {
+        let unit = units::unit(name);
+        let user = if place.owner.uid.is_root() {
+            ""
+        } else {
+            "--user "
+        };
+        format!("its unit starts it at boot; run: systemctl {user}disable {unit}")
+    });
     let line = if set_auto(place, name, "0")? {
         format!("{name} does not start at boot any more ({AUTO} = 0)")
     } else {
@@ -84,7 +121,7 @@ pub fn disable(place: &Place, name: &ContainerName) -> Result<Enabled> {
     };
     Ok(Enabled {
         done: vec![line],
-        missing: None,
+        missing: own_unit,
     })
 }
 

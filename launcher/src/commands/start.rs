@@ -133,7 +133,7 @@ fn settle(place: &Place) -> Vec<String> {
 
 /// Whether the caller must hand his command to the launch socket to be in the right cgroup.
 ///
-/// Root's containers are below whatever is delegated to him, otherwise in a scope of their own.
+/// Root's containers are below the unit that is delegated to him, otherwise in a scope of their own.
 /// Where there is neither a launch socket nor systemd, the caller's own cgroup is all there is.
 pub fn needs_launch(wanted: Where) -> Result<bool> {
     let uid = berth_kernel::cred::effective_uid();

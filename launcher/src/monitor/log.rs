@@ -1,5 +1,5 @@
-//! The container's log: a line for what its monitor did or could not do, in a file and, if it is
-//! wanted, in the system's log.
+//! The container's log: a line for what its monitor did or could not do, in a file and in the
+//! journal; where there is none, in the system's log, if that is wanted.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,6 +10,7 @@ use std::path::Path;
 use berth_container_config::LogLevel;
 use berth_container_config::value::Facility;
 
+use super::journal;
 use crate::printable::cell;
 use crate::start::plan::LogPlan;
 
@@ -34,8 +35,10 @@ fn line(log: &LogPlan, level: LogLevel, text: &str) {
         return;
     }
     append(&log.file, text);
-    if let Some(facility) = log.syslog {
-        // Whoever reads the other end may be slow, or not there.
+    // Whoever reads the other end may be slow, or not there.
+    if journal::line(log, severity(level), text).is_err()
+        && let Some(facility) = log.syslog
+    {
         let _ = tell_system(&message(facility, level, &log.name, text));
     }
 }
@@ -56,14 +59,17 @@ fn append(file: &Path, text: &str) {
     }
 }
 
-/// As syslog(3) sends it, without the time, which the receiver adds: priority, program, text.
-fn message(facility: Facility, level: LogLevel, name: &str, text: &str) -> String {
-    // Of syslog(3): LOG_ERR and LOG_NOTICE.
-    let severity = match level {
+/// Of syslog(3): LOG_ERR and LOG_NOTICE.
+fn severity(level: LogLevel) -> u8 {
+    match level {
         LogLevel::Error => 3,
         _ => 5,
-    };
-    let priority = facility.number() * 8 + severity;
+    }
+}
+
+/// As syslog(3) sends it, without the time, which the receiver adds: priority, program, text.
+fn message(facility: Facility, level: LogLevel, name: &str, text: &str) -> String {
+    let priority = facility.number() * 8 + severity(level);
     let pid = std::process::id();
     format!("<{priority}>berth-monitor[{pid}]: {name}: {}", cell(text))
 }

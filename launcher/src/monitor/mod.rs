@@ -7,6 +7,7 @@ mod executed;
 mod forward;
 mod hooks;
 mod inside;
+mod journal;
 pub mod log;
 mod lxc;
 pub mod protocol;

@@ -162,22 +162,24 @@ fn copy(from: Option<impl Read>, mut to: impl Write) {
     }
 }
 
-/// One user's list: what `berth ls --json` printed, or why there is none.
+/// One user's list: what `berth … --json` printed, or why there is none.
 #[derive(Debug)]
 pub struct UsersList {
     /// Whose.
     pub user: String,
     /// The list.
-    pub containers: std::result::Result<Vec<serde_json::Value>, String>,
+    pub list: std::result::Result<Vec<serde_json::Value>, String>,
 }
 
-/// The lists of all people of the host and root, by name. Each is made by a process of that
-/// user's, in its time; whatever he put in its way costs his own list.
-pub fn all() -> Result<Vec<UsersList>> {
+/// What these words, which only look, have berth print of all people of the host and root, by name.
+/// Each list is made by a process of that user's, in its time; whatever he put in its way costs his
+/// own list.
+pub fn all(words: &[&str]) -> Result<Vec<UsersList>> {
     if !cred::effective_uid().is_root() {
-        return Err(Error::other(
-            "--all-users is for root (sudo berth ls --all-users)",
-        ));
+        return Err(Error::other(format!(
+            "--all-users is for root (sudo berth {} --all-users)",
+            words.join(" ").trim_end_matches(" --json")
+        )));
     }
     let users = people();
     let mut lists = Vec::new();
@@ -185,7 +187,7 @@ pub fn all() -> Result<Vec<UsersList>> {
         lists.extend(std::thread::scope(|scope| {
             let asked: Vec<_> = some
                 .iter()
-                .map(|user| scope.spawn(|| list_of(user)))
+                .map(|user| scope.spawn(|| list_of(user, words)))
                 .collect();
             let heard = asked.into_iter().filter_map(|one| one.join().ok());
             heard.collect::<Vec<_>>()
@@ -213,20 +215,23 @@ fn people() -> Vec<User> {
         .collect()
 }
 
-fn list_of(user: &User) -> UsersList {
-    let words = ["--user", &user.name, "ls", "--json"].map(OsString::from);
+fn list_of(user: &User, words: &[&str]) -> UsersList {
+    let words = ["--user", &user.name]
+        .into_iter()
+        .chain(words.iter().copied());
+    let words: Vec<OsString> = words.map(OsString::from).collect();
     let mut command = command(user, &words);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
-    let containers = command
+    let list = command
         .spawn()
         .map_err(|error| error.to_string())
         .and_then(hear);
     UsersList {
         user: user.name.clone(),
-        containers,
+        list,
     }
 }
 

@@ -59,6 +59,15 @@ impl Base {
         Ok(base.map(|base| Self { base }))
     }
 
+    /// Moves processes that sit in the delegated cgroup itself to its leaf, as [`Base::make`] does
+    /// for one container.
+    pub fn prepare(&self) -> Result<()> {
+        match self.base.dir().processes().map_err(fail)?.is_empty() {
+            true => Ok(()),
+            false => self.base.drain_into_leaf().map(drop).map_err(fail),
+        }
+    }
+
     /// Makes a container's cgroups and sets its limits.
     ///
     /// The caller must not have processes in the delegated cgroup itself; if it has (a session

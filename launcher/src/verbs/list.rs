@@ -81,11 +81,11 @@ fn is_wanted(options: &cli::Ls, state: State, groups: &[String]) -> bool {
 
 /// The containers of all users, with the owner of each.
 fn all_users(options: &cli::Ls) -> Result<u8> {
-    let lists = owner::all()?;
+    let lists = owner::all(&["ls", "--json"])?;
     let mut code = exit::OK;
     let mut found = Vec::new();
     for list in lists {
-        match list.containers {
+        match list.list {
             Ok(containers) => {
                 let of_user = containers.into_iter().map(|one| (list.user.clone(), one));
                 found.extend(of_user);

@@ -1,20 +1,19 @@
-//! `berth start`, `stop`, `restart`, `autostart`
+//! `berth start`, `stop`, `restart`
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
 use berth::cli::{self, Cli};
 use berth::commands::start::{Where, needs_launch, through_launch_socket};
 use berth::commands::stop::Stopped;
-use berth::commands::{autostart, freeze, ready, reboot, start, stop, wait};
+use berth::commands::{freeze, ready, reboot, start, stop, wait};
 use berth::console::Escape;
 use berth::error::{Error, Result};
 use berth::front::Front;
 use berth::place::Place;
 use berth_common::{ContainerName, exit};
 
-use super::print::{out, tell};
+use super::print::tell;
 use super::several;
 
 pub fn start_verb(cli: &Cli, place: &Place, options: &cli::Start) -> Result<u8> {
@@ -72,7 +71,11 @@ fn start_one(
         tell(&format!("berth: {warning}"));
     }
     match (started.seat, escape) {
-        (Some(seat), Some(escape)) => Front::new(seat)?.sit(escape),
+        (Some(seat), Some(escape)) => {
+            let mut front = Front::new(seat)?;
+            front.tell_init_system(place, name)?;
+            front.sit(escape)
+        }
         _ => Ok(exit::OK),
     }
 }
@@ -185,58 +188,4 @@ fn restart_one(
         Err(error) => return Err(error),
     }
     start_plainly(cli, place, name, false)
-}
-
-pub fn autostart_verb(cli: &Cli, place: &Place, options: &cli::Autostart) -> Result<u8> {
-    use berth_autostart::{Direction, Group, Limits, Selection, plan, run};
-    let stops = options.shutdown || options.kill;
-    if !stops && !options.list && needs_launch(Where::Lasting)? {
-        let arguments: Vec<String> = std::env::args().skip(1).collect();
-        return through_launch_socket(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
-    }
-    let _ = cli;
-    let autostart::Found { known, broken } = autostart::containers(place)?;
-    let selection = Selection {
-        groups: options
-            .groups
-            .iter()
-            .flat_map(|list| Group::parse_list(list))
-            .collect(),
-        all: options.all,
-        ignore_auto: options.ignore_auto,
-    };
-    let direction = if stops {
-        Direction::Shutdown
-    } else {
-        Direction::Start
-    };
-    let plan = plan(&known, &selection, direction);
-    for (name, why) in &broken {
-        tell(&format!("berth: {name} cannot be judged: {why}"));
-    }
-    if options.list {
-        for line in plan.list() {
-            out(&line)?;
-        }
-        return Ok(exit::OK);
-    }
-    let graces: BTreeMap<ContainerName, Duration> = known
-        .iter()
-        .filter(|_| stops)
-        .map(|container| &container.name)
-        .map(|name| (name.clone(), stop::grace(place, name, options.timeout)))
-        .collect();
-    let longest = graces.values().max().copied();
-    let limits = Limits {
-        stop_timeout: match options.kill {
-            true => Some(Duration::ZERO),
-            false => Some(longest.unwrap_or(stop::DEFAULT_GRACE)),
-        },
-        total: options.total.map(Duration::from_secs),
-        ..Limits::default()
-    };
-    let mut progress =
-        |entry: &berth_autostart::Entry| tell(&format!("{}: {}", entry.name, entry.outcome));
-    let mut jobs = autostart::Jobs::new(place, graces, &mut progress);
-    Ok(run(&plan, &limits, &mut jobs).exit_status())
 }

@@ -1,5 +1,6 @@
 //! The verbs: what is asked on the command line, done by the library, told to the caller.
 
+pub mod boot;
 pub mod config;
 pub mod copies;
 pub mod devices;

@@ -40,9 +40,12 @@ fn root_starts_them_from_services_and_from_sessions() -> Result {
     let cgroup = runs_confined(&host)?;
     assert!(cgroup.contains("/machine.slice/berth-root-"), "{cgroup}");
 
-    // In a session of its own, which is delegated.
+    // In a session of its own, which is delegated, but does not last.
     let root = host.login("root")?;
     root.run_for("berth start web", LIMIT)?.ok()?;
+    let cgroup = runs_confined(&host)?;
+    assert!(cgroup.contains("/machine.slice/berth-root-"), "{cgroup}");
+    root.run_for("berth start --here web", LIMIT)?.ok()?;
     let cgroup = runs_confined(&host)?;
     assert!(cgroup.contains("/user-0.slice/session-"), "{cgroup}");
 

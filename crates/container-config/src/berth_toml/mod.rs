@@ -29,10 +29,12 @@ pub const FILE: &str = "berth.toml";
 pub const MAX_FILE: usize = 64 * 1024;
 
 /// What a `berth.toml` says. Without one everything has its default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Containers that must be ready before this one is started.
     pub after: Vec<Positioned<ContainerName>>,
+    /// How it is started together with others.
+    pub start: Start,
     /// How it is told that the container is ready; `None`: when its init has been executed.
     pub ready: Option<Ready>,
     /// What follows when its init ends by itself.
@@ -41,6 +43,43 @@ pub struct Settings {
     pub stop_timeout: Option<Duration>,
     /// Its ports on the host.
     pub publish: Vec<Positioned<Publish>>,
+    /// Whether what its console prints goes to the journal, where there is one.
+    pub journal_console: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            after: Vec::new(),
+            start: Start::default(),
+            ready: None,
+            restart: Restart::default(),
+            stop_timeout: None,
+            publish: Vec::new(),
+            journal_console: true,
+        }
+    }
+}
+
+/// How a container is started together with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// How long it may take; `None`: what the command says.
+    pub timeout: Option<Duration>,
+    /// How often a start that failed is tried again.
+    pub retries: u32,
+    /// How long the first of them waits, each further one twice as long.
+    pub retry_delay: Duration,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        Self {
+            timeout: None,
+            retries: 0,
+            retry_delay: Duration::from_secs(2),
+        }
+    }
 }
 
 /// When a container counts as ready.

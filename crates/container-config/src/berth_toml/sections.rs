@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::publish::{MAX_PORTS, Ports, Protocol, Publish, PublishError};
 use super::section::{Problems, Section};
-use super::{Policy, Probe, Ready, Restart, Settings};
+use super::{Policy, Probe, Ready, Restart, Settings, Start};
 use crate::position::Positioned;
 
 /// More containers before one are refused.
@@ -20,23 +20,56 @@ const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 const SHORTEST: Duration = Duration::from_millis(50);
 
 pub(super) fn settings(table: &DeTable<'_>, problems: &mut Problems<'_>) -> Settings {
-    let known = ["start", "ready", "restart", "stop", "publish"];
+    let known = ["start", "ready", "restart", "stop", "publish", "journal"];
     let top = Section::new("", table, &known, problems);
+    let (after, start) = start(&top, problems);
     Settings {
-        after: start(&top, problems),
+        after,
+        start,
         ready: ready(&top, problems),
         restart: restart(&top, problems),
         stop_timeout: stop(&top, problems),
         publish: publish(&top, problems),
+        journal_console: journal(&top, problems),
     }
 }
 
-fn start(top: &Section<'_, '_>, problems: &mut Problems<'_>) -> Vec<Positioned<ContainerName>> {
-    const WHAT: &str = "a list of containers' names, like [\"db\", \"cache\"]";
-    let Some((table, _)) = top.table("start", problems) else {
-        return Vec::new();
+fn journal(top: &Section<'_, '_>, problems: &mut Problems<'_>) -> bool {
+    let Some((table, _)) = top.table("journal", problems) else {
+        return true;
     };
-    let section = Section::new("start", table, &["after"], problems);
+    let section = Section::new("journal", table, &["console"], problems);
+    match section.get("console") {
+        None => true,
+        Some(value) => match value.get_ref() {
+            DeValue::Boolean(wanted) => *wanted,
+            _ => {
+                problems.expected("journal.console", "true or false", value);
+                true
+            }
+        },
+    }
+}
+
+fn start(
+    top: &Section<'_, '_>,
+    problems: &mut Problems<'_>,
+) -> (Vec<Positioned<ContainerName>>, Start) {
+    let mut start = Start::default();
+    let Some((table, _)) = top.table("start", problems) else {
+        return (Vec::new(), start);
+    };
+    let known = ["after", "timeout", "retries", "retry-delay"];
+    let section = Section::new("start", table, &known, problems);
+    start.timeout = section.duration("timeout", SECONDS(1), problems);
+    start.retries = section.number("retries", 0..=100, problems).unwrap_or(0);
+    let delay = section.duration("retry-delay", SHORTEST, problems);
+    start.retry_delay = delay.unwrap_or(start.retry_delay);
+    (after(&section, problems), start)
+}
+
+fn after(section: &Section<'_, '_>, problems: &mut Problems<'_>) -> Vec<Positioned<ContainerName>> {
+    const WHAT: &str = "a list of containers' names, like [\"db\", \"cache\"]";
     let mut after: Vec<Positioned<ContainerName>> = Vec::new();
     for text in section.texts("after", WHAT, problems).unwrap_or_default() {
         let (text, offset) = text.value;

@@ -16,6 +16,9 @@ fn all_of_it() {
         r#"
         [start]
         after = ["db"]
+        timeout = "3min"
+        retries = 4
+        retry-delay = "5s"
         [ready]
         command = ["/bin/test", "-e", "/run/ok"]
         interval = "500ms"
@@ -35,10 +38,21 @@ fn all_of_it() {
         host = 53
         container = "5353"
         protocol = "udp"
+        [journal]
+        console = false
         "#,
     );
     assert_eq!(settings.after[0].as_str(), "db");
     assert_eq!(settings.after[0].at.line, 3);
+    assert_eq!(
+        settings.start,
+        Start {
+            timeout: Some(Duration::from_secs(180)),
+            retries: 4,
+            retry_delay: Duration::from_secs(5),
+        }
+    );
+    assert!(!settings.journal_console && Settings::default().journal_console);
     let ready = settings.ready.unwrap();
     let words = ["/bin/test", "-e", "/run/ok"].map(str::to_owned);
     assert_eq!(ready.probe, Probe::Command(words.into()));
@@ -101,6 +115,21 @@ fn each_mistake_has_its_line_and_what_would_be_right() {
             "start.after: expected a list",
         ),
         ("[start]\nafter = [\"../db\"]\n", 2, "start.after: "),
+        (
+            "[start]\nretries = 101\n",
+            2,
+            "start.retries: expected a number from 0 to 100",
+        ),
+        (
+            "[start]\ntimeout = 0\n",
+            2,
+            "start.timeout: expected a duration of at least",
+        ),
+        (
+            "[journal]\nconsole = 1\n",
+            2,
+            "journal.console: expected true or false",
+        ),
         (
             "[start]\nafter = [\"db\", \"db\"]\n",
             2,

@@ -12,8 +12,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use berth_kernel::sock;
 use berth_session_protocol::Connection;
 
+use super::journal;
 use crate::error::{Error, Plain, Result};
-use crate::start::plan::ConsolePlan;
+use crate::start::plan::{ConsolePlan, LogPlan};
 use followers::Followers;
 pub use front::{Front, FrontSeat, Wish, pair as front_pair};
 use log_file::LogFile;
@@ -32,6 +33,7 @@ pub struct Terminals {
     log: Option<LogFile>,
     ring: Option<Ring>,
     peer: Option<Peer>,
+    journal: Option<journal::Console>,
     /// Who waits in the foreground.
     front: Option<Front>,
     followers: Followers,
@@ -110,6 +112,13 @@ impl Terminals {
         Ok(())
     }
 
+    /// Has the console's output go to the journal, too, if there is one.
+    pub fn tell_journal(&mut self, log: &LogPlan) {
+        if self.journal.is_none() {
+            self.journal = journal::Console::open(log);
+        }
+    }
+
     /// Takes master, slave, master, slave … of terminals.
     pub fn add(&mut self, ends: Vec<OwnedFd>) {
         let mut ends = ends.into_iter();
@@ -138,6 +147,9 @@ impl Terminals {
                     break;
                 }
             }
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.end_line();
         }
         self.list.clear();
     }
@@ -214,6 +226,9 @@ impl Terminals {
             }
             if let Some(log) = &mut self.log {
                 log.push(output);
+            }
+            if let Some(journal) = &mut self.journal {
+                journal.push(output);
             }
             if let Some(peer) = &self.peer {
                 peer.push(output);

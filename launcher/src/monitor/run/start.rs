@@ -69,6 +69,9 @@ impl Run<'_> {
         hooks::pre_start(plan, starter)?;
         self.enter(Step::Prepare)?;
         self.terminals.open(&plan.console)?;
+        if plan.settings.journal_console {
+            self.terminals.tell_journal(&plan.log);
+        }
         overlay::prepare(plan)?;
         self.enter(Step::FirstProcess)?;
         let (ours, theirs) =

@@ -31,6 +31,7 @@ use super::plan::{AutoMount, CgroupLimit, LogPlan, StartPlan};
 use crate::error::{Error, Result};
 use crate::hook::{Hooks, Paths};
 use crate::place::Place;
+use berth_kernel::user::User;
 
 /// The plan for a container, or why it cannot be started.
 pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<StartPlan> {
@@ -140,16 +141,17 @@ pub fn plan(place: &Place, name: &ContainerName, config: &Config) -> Result<Star
         }),
         ephemeral: config.running.ephemeral.as_ref().is_some_and(|on| on.value),
         monitor_unshare: monitor_unshare(config)?,
-        log: log(config, name, &dir),
+        log: log(config, &place.owner, name, &dir),
         notify: ready::notify(&settings, name, network.of_host)?,
         settings,
     })
 }
 
-fn log(config: &Config, name: &ContainerName, dir: &Path) -> LogPlan {
+fn log(config: &Config, owner: &User, name: &ContainerName, dir: &Path) -> LogPlan {
     let file = config.log_file.as_ref();
     LogPlan {
         name: name.to_string(),
+        owner: (owner.name.clone(), owner.uid.raw()),
         file: file.map_or_else(
             || dir.join(format!("{name}.log")),
             |file| file.value.clone(),

@@ -1,21 +1,22 @@
-//! `berth autostart`: the boot engine at work on the caller's containers.
+//! The engine's work, with a process per container.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use berth_autostart::{Actions, Container, Entry, Finish, JobId, Work};
+use berth_autostart::{Actions, Entry, Finish, JobId, Work};
 use berth_common::ContainerName;
 use berth_kernel::process::{self, Child, Exit};
+use nix::libc::SIGKILL;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::stop::Stopped;
-use super::{load_config, ready, stop};
+use super::units;
+use crate::commands::stop::Stopped;
+use crate::commands::{ready, reboot, start, stop};
 use crate::error::{Error, Plain, Result};
 use crate::place::Place;
-use crate::state::Runtime;
 use crate::time;
 
 /// Exit codes of a job's process, for nobody but [`Jobs::reap`].
@@ -23,94 +24,46 @@ const DONE: u8 = 0;
 const FAILED: u8 = 1;
 const KILLED: u8 = 2;
 const ALREADY: u8 = 3;
-/// What a container needs comes first, and the next ones when it is ready.
-const WITH_ALL: ready::Beside = ready::Beside {
-    dependencies: true,
+/// What a container needs is the engine's to know; the next ones come when it is ready.
+const ALONE: ready::Beside = ready::Beside {
+    dependencies: false,
     wait: true,
 };
+/// The engine gives up before that.
+const REBOOT_LIMIT: Duration = Duration::from_secs(3600);
 /// How much of a reason is kept, in bytes.
 const REASON: u64 = 4096;
 
-/// The containers of a place as the engine wants them.
-#[derive(Debug, Default)]
-pub struct Found {
-    /// Those that it can judge, and those that run.
-    pub known: Vec<Container>,
-    /// Those whose configuration or state cannot be read, with the reason.
-    pub broken: Vec<(ContainerName, String)>,
-}
-
-/// Looks at every container of a place.
-pub fn containers(place: &Place) -> Result<Found> {
-    let mut known = Vec::new();
-    let mut broken = Vec::new();
-    for name in place.names()? {
-        let running = match Runtime::new(place.runtime_dir(&name)).state() {
-            Ok((state, _)) => state.is_active(),
-            Err(error) => {
-                broken.push((name, error.to_string()));
-                continue;
-            }
-        };
-        match load_config(place, &name) {
-            Ok((config, _)) => known.push(Container {
-                auto: config.starts_at_boot(),
-                order: config.start.order.as_ref().map_or(0, |order| order.value),
-                delay: Duration::from_secs(
-                    config
-                        .start
-                        .delay
-                        .as_ref()
-                        .map_or(0, |delay| delay.value)
-                        .into(),
-                ),
-                groups: config
-                    .groups
-                    .iter()
-                    .map(|group| group.value.clone())
-                    .collect(),
-                running,
-                name,
-            }),
-            // It cannot be started; but one that runs is to be stopped whatever its file says.
-            Err(error) => {
-                if running {
-                    known.push(Container {
-                        name: name.clone(),
-                        auto: true,
-                        order: 0,
-                        delay: Duration::ZERO,
-                        groups: Vec::new(),
-                        running,
-                    });
-                }
-                broken.push((name, error.to_string()));
-            }
-        }
-    }
-    Ok(Found { known, broken })
+/// What happens, for whoever looks on.
+pub enum Told<'a> {
+    /// Work on a container begins.
+    Begins(&'a ContainerName),
+    /// A start failed, and is tried again after a pause.
+    Again(&'a ContainerName, &'a str, Duration),
+    /// A container's outcome is known.
+    Finished(&'a Entry),
 }
 
 /// Does the engine's work with a process per container, so that one that hangs holds up nothing.
 pub struct Jobs<'a> {
     place: &'a Place,
-    /// How long each container has to stop at most.
-    graces: BTreeMap<ContainerName, Duration>,
+    /// Containers with a unit of their own.
+    managed: BTreeSet<ContainerName>,
     begun: Instant,
     running: BTreeMap<JobId, (Child, OwnedFd)>,
-    progress: &'a mut dyn FnMut(&Entry),
+    progress: &'a mut dyn FnMut(Told<'_>),
 }
 
 impl<'a> Jobs<'a> {
-    /// For the containers of a place, which have their time to stop; `progress` hears of each that is finished.
+    /// For the containers of a place; those of `managed` are started through their units.
     pub fn new(
         place: &'a Place,
-        graces: BTreeMap<ContainerName, Duration>,
-        progress: &'a mut dyn FnMut(&Entry),
+        managed: BTreeSet<ContainerName>,
+        progress: &'a mut dyn FnMut(Told<'_>),
     ) -> Self {
         Self {
             place,
-            graces,
+            managed,
             begun: Instant::now(),
             running: BTreeMap::new(),
             progress,
@@ -146,7 +99,7 @@ impl<'a> Jobs<'a> {
 }
 
 /// In the job's own process.
-fn work(place: &Place, name: &ContainerName, work: Work) -> Result<u8> {
+fn work(place: &Place, name: &ContainerName, work: Work, managed: bool) -> Result<u8> {
     let stopped = |result: Result<Stopped>| match result {
         Ok(Stopped::Killed) => Ok(KILLED),
         Ok(_) => Ok(DONE),
@@ -154,11 +107,15 @@ fn work(place: &Place, name: &ContainerName, work: Work) -> Result<u8> {
         Err(error) => Err(error),
     };
     match work {
-        Work::Start => match ready::start(place, name, WITH_ALL, &super::start::Options::default())
-        {
+        Work::Start if managed => units::start(&place.owner, name).map(|()| DONE),
+        Work::Start => match ready::start(place, name, ALONE, &start::Options::default()) {
             Ok(_) => Ok(DONE),
-            // As what another one needs, it may have been started a moment ago.
             Err(Error::AlreadyRunning(_)) => ready::wait(place, name).map(|()| ALREADY),
+            Err(error) => Err(error),
+        },
+        Work::Reboot => match reboot::reboot(place, name, REBOOT_LIMIT) {
+            Ok(()) => ready::wait(place, name).map(|()| DONE),
+            Err(Error::NotRunning { .. }) => Ok(ALREADY),
             Err(error) => Err(error),
         },
         Work::Stop(grace) => stopped(stop::stop(place, name, grace)),
@@ -176,13 +133,18 @@ impl Actions for Jobs<'_> {
         let (read, write) =
             std::io::pipe().map_err(|error| format!("cannot make a pipe: {}", Plain(&error)))?;
         let place = self.place;
-        let wanted = match (wanted, self.graces.get(name)) {
-            (Work::Stop(grace), Some(own)) => Work::Stop(grace.into_iter().chain([*own]).min()),
-            (other, _) => other,
-        };
+        let managed = self.managed.contains(name);
+        let parent = nix::unistd::getpid();
         let child = process::fork(|| {
             let mut reason = &write;
-            match work(place, name, wanted) {
+            // An engine that was ended does not go on in its parts: a container of which nobody is
+            // told that it runs ends again.
+            let orphaned = process::set_parent_death_signal(SIGKILL).is_err()
+                || nix::unistd::getppid() != parent;
+            if orphaned {
+                return FAILED;
+            }
+            match work(place, name, wanted, managed) {
                 Ok(code) => code,
                 Err(error) => {
                     let _ = reason.write_all(error.to_string().as_bytes());
@@ -192,6 +154,7 @@ impl Actions for Jobs<'_> {
         })
         .map_err(|error| format!("cannot make a process: {}", Plain(&error)))?;
         self.running.insert(job, (child, read.into()));
+        (self.progress)(Told::Begins(name));
         Ok(())
     }
 
@@ -216,7 +179,7 @@ impl Actions for Jobs<'_> {
 
     fn abandon(&mut self, job: JobId) {
         if let Some((child, _)) = self.running.remove(&job) {
-            let _ = child.pidfd.signal(nix::libc::SIGKILL);
+            let _ = child.pidfd.signal(SIGKILL);
             let _ = child.pidfd.wait();
         }
     }
@@ -226,6 +189,10 @@ impl Actions for Jobs<'_> {
     }
 
     fn finished(&mut self, entry: &Entry) {
-        (self.progress)(entry);
+        (self.progress)(Told::Finished(entry));
+    }
+
+    fn tries_again(&mut self, name: &ContainerName, why: &str, pause: Duration) {
+        (self.progress)(Told::Again(name, why, pause));
     }
 }
