@@ -167,7 +167,7 @@ fn in_nobodys_way(host: &Host, words: &Words) -> Result {
     alice.run_for(stuck, LIMIT)?.ok()?;
     alice.logout()?;
     host.root("touch /etc/berth/boot.d/bob; echo 'bridge = \"no/bridge\"' > /etc/berth/net.toml; \
-               su bob -c 'echo nonsense >> ~/.local/share/lxc/web/config'; : > /var/log/berth/boot-alice.log")?
+               su bob -c 'echo lxc.rootfs.path = dir:/no/such/dir >> ~/.local/share/lxc/web/config'; : > /var/log/berth/boot-alice.log")?
         .ok()?;
     host.reboot()?;
     let said = host.root("cat /var/log/berth/boot-alice.log")?.ok()?;
@@ -176,10 +176,7 @@ fn in_nobodys_way(host: &Host, words: &Words) -> Result {
     assert!(!host.root("ip link show berthbr0")?.success());
     assert_ne!(host.root(&(words.service)("berth-net", "status"))?.code, 0);
     running(host, &format!("{BASE}/web/payload"))?;
-    host.wait_until(
-        "grep -q 'web cannot be judged' /var/log/berth/boot-bob.log",
-        LIMIT,
-    )?;
+    host.wait_until("grep -q 'web: failed' /var/log/berth/boot-bob.log", LIMIT)?;
     Ok(())
 }
 

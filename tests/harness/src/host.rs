@@ -16,8 +16,9 @@ use std::time::Duration;
 const BOOT_LIMIT: Duration = Duration::from_secs(180);
 /// For a login.
 const LOGIN_LIMIT: Duration = Duration::from_secs(60);
-/// From the order to power off until the kernel is gone.
-const SHUTDOWN_LIMIT: Duration = Duration::from_secs(180);
+/// From the order to power off until the kernel is gone. OpenRC reads its scripts several times over,
+/// which takes minutes where other things run.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(360);
 /// For a free place among the guests that run at once.
 const SLOT_LIMIT: Duration = Duration::from_secs(1800);
 
