@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 /// Where LXC's view of network interfaces is.
 const LXC_RUN_DIR: &str = "/run/lxc";
 
-/// Makes the directories that root's parts share, as tmpfiles.d(5) does where there is systemd. Each must be root's: who else could have made
-/// it could make what is in it, too.
+/// Makes the directories that root's parts share, as tmpfiles.d(5) does where there is systemd. Each
+/// must be root's: who else could have made it could make what is in it, too.
 pub fn make_dirs() -> io::Result<()> {
     let dirs = [
         (path::RUN_DIR, 0o755),

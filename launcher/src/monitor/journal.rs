@@ -27,7 +27,8 @@ pub fn line(log: &LogPlan, priority: u8, text: &str) -> io::Result<()> {
     socket.send_to(&entry, SOCKET).map(drop)
 }
 
-/// Fields of one line, which names the container for those who see several. No value has an end of line in it, so each is a line by itself.
+/// Fields of one line, which names the container for those who see several. No value has an end of
+/// line in it, so each is a line by itself.
 fn entry(log: &LogPlan, program: &str, priority: u8, text: &str) -> Vec<u8> {
     let pid = std::process::id();
     let mut entry = format!(
