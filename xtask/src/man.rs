@@ -460,11 +460,18 @@ mod tests {
     fn every_key_of_the_network_is_explained() {
         let shipped = fs::read_to_string(root().join("packaging/etc/net.toml")).unwrap();
         let page = prose("berth-net.toml.5");
-        let keys: Vec<&str> = shipped
+        // Below its heading a section has names of containers.
+        let (keys, sections) = shipped.split_once("#[").unwrap();
+        let keys = keys
             .lines()
             .filter_map(|line| line.strip_prefix('#')?.split_once(" = "))
-            .map(|(key, _)| key)
-            .collect();
+            .map(|(key, _)| key);
+        let sections = sections
+            .lines()
+            .next()
+            .map(|line| line.trim_end_matches(']'));
+        let sections: Vec<String> = sections.iter().map(|name| format!("[{name}]")).collect();
+        let keys: Vec<&str> = keys.chain(sections.iter().map(String::as_str)).collect();
         assert!(keys.len() >= 9, "{keys:?}");
         for key in keys {
             let entry = format!("\n.BR {} ", escape(key));
