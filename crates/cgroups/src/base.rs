@@ -51,7 +51,8 @@ impl DelegatedBase {
                 return Ok(None);
             }
             let parent = path.parent();
-            let marked = dir.is_marked_delegated()? || is_unit_of_container(&path);
+            let marked =
+                dir.is_marked_delegated()? || (!uid.is_root() && is_unit_of_container(&path));
             let base = Self { dir, path };
             if marked {
                 return Ok(Some(base));
@@ -176,7 +177,7 @@ pub fn lasting_paths(hierarchy: &Hierarchy, uid: Uid) -> [CgroupPath; 2] {
 }
 
 /// A user's service manager does not mark what it delegates (systemd 252), but these units are ours and
-/// say `Delegate=yes`.
+/// say `Delegate=yes`. The host's marks them.
 fn is_unit_of_container(path: &CgroupPath) -> bool {
     path.name()
         .and_then(|name| name.to_str())
