@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::lxc_net::LxcNet;
-use crate::six::SixAddress;
+use crate::six::{SixAddress, SixSubnet};
 use crate::subnet::{HostAddress, Subnet};
 use crate::sysctl;
 use berth_common::position::{key_at, line_of, one_line};
@@ -76,8 +76,8 @@ pub struct Config {
     pub routed: bool,
     /// Whether the bridge keeps virtual LANs apart.
     pub vlan_filtering: bool,
-    /// IPv4 networks of Berth's other bridges.
-    pub others: Vec<Subnet>,
+    /// Networks of Berth's other bridges: of IPv4, and of IPv6.
+    pub others: (Vec<Subnet>, Vec<SixSubnet>),
     /// Whether containers of different users are kept apart.
     pub isolate_users: bool,
     /// Where the rules go.
@@ -139,10 +139,17 @@ impl Config {
                 Err(error) => errors.push(error),
             }
         }
-        let subnets: Vec<Subnet> = all.iter().map(|config| config.address.subnet).collect();
+        let networks: Vec<_> = all
+            .iter()
+            .map(|config| (config.address.subnet, config.ipv6.map(SixAddress::subnet)))
+            .collect();
         for (at, config) in all.iter_mut().enumerate() {
-            let others = subnets.iter().enumerate().filter(|(other, _)| *other != at);
-            config.others = others.map(|(_, subnet)| *subnet).collect();
+            for (other, (four, six)) in networks.iter().enumerate() {
+                if other != at {
+                    config.others.0.push(*four);
+                    config.others.1.extend(*six);
+                }
+            }
         }
         Ok((all, errors))
     }
@@ -359,7 +366,7 @@ impl Config {
             nat,
             routed,
             vlan_filtering: file.vlan_filtering,
-            others: Vec::new(),
+            others: (Vec::new(), Vec::new()),
             isolate_users: file.isolate_users,
             firewall,
         })

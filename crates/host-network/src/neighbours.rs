@@ -172,8 +172,12 @@ fn arriving_rules(config: &Config, mac: Mac) -> Vec<String> {
     ]
     .into();
     // Nor by way of the host to another of its bridges.
-    for other in &config.others {
+    let (four, six) = &config.others;
+    for other in four {
         rules.push(format!("ether daddr {mac} ip daddr {other} drop"));
+    }
+    for other in six {
+        rules.push(format!("ether daddr {mac} ip6 daddr {other} drop"));
     }
     if let Some(six) = config.ipv6 {
         let (own, subnet) = (six.ip, six.subnet());

@@ -28,7 +28,7 @@ pub fn start(config: &Config) -> Result<Done, Error> {
     // Another bridge that comes or goes changes rules of this one only, which are told apart by
     // themselves.
     let alone = Config {
-        others: Vec::new(),
+        others: (Vec::new(), Vec::new()),
         ..config.clone()
     };
     let settings = format!("{alone:?}");

@@ -382,6 +382,16 @@ fn users_on_different_bridges_do_not_reach_each_other_by_way_of_the_host() {
             assert!(!pings("a1", &b1) && !pings("a1", &r1));
             assert!(pings("a1", "10.209.0.1") && pings("b1", "10.50.0.1"));
             assert!(pings("b1", &r1));
+            let [_, b1] = ["a1", "b1"].map(address_of_six);
+            inside(
+                "a1",
+                "timeout 30 sh -c \"until ip -6 route show default | grep -q via; do sleep 0.1; done\"",
+            );
+            let reaches =
+                |to: &str| succeeds(&format!("ip netns exec a1 busybox ping6 -c 2 -W 1 {to}"));
+            assert!(!reaches(&b1.to_string()));
+            let gateway = sh("ip -o -6 addr show berthbr0 scope global | awk '{ print $4 }'");
+            assert!(reaches(gateway.trim().trim_end_matches("/64")));
         },
     );
 }
