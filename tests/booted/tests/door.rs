@@ -213,7 +213,10 @@ fn limited_containers_outlive_the_launch_service_and_a_reinstallation() -> Resul
             .find(text)
             .unwrap_or_else(|| panic!("no {text}: {journal}"))
     };
-    assert!(at("two: ") < at("one: "), "{journal}");
+    assert!(
+        at("two: stopped") < at("one: asked init to stop"),
+        "{journal}"
+    );
     assert!(
         !journal.contains("timed out") && !journal.contains("killed"),
         "{journal}"
