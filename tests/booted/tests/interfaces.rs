@@ -114,7 +114,8 @@ fn networkd_leaves_the_bridge_and_its_ports_alone() -> Result {
     let host = Host::boot(Image::Berth)?;
     host.root_for("berth grant alice --nics 2", LIMIT)?.ok()?;
     host.root_with_input(
-        "cat > /etc/systemd/network/99-all.network && systemctl start systemd-networkd",
+        "cat > /etc/systemd/network/99-all.network && systemctl unmask systemd-networkd && \
+         systemctl start systemd-networkd",
         "[Match]\nName=berthbr* veth* other0\n[Network]\nDHCP=yes\n",
     )?
     .ok()?;
