@@ -8,6 +8,7 @@ fn everything_is_in_place_and_nothing_fails() -> Result {
     let alice = host.login("alice")?;
     let modes = "stat -c '%a %U:%G %n' /usr/bin/berth /usr/libexec/berth/* /run/berth/*";
     let expected = "755 root:root /usr/bin/berth\n\
+        755 root:root /usr/libexec/berth/berth-boot\n\
         755 root:root /usr/libexec/berth/berth-net\n\
         755 root:root /usr/libexec/berth/berth-seccomp\n\
         755 root:root /usr/libexec/berth/berth-session-helper\n\
