@@ -113,6 +113,13 @@ fn the_link_answers_for_ipvlan_and_stops_with_the_container() -> Result {
 fn networkd_leaves_the_bridge_and_its_ports_alone() -> Result {
     let host = Host::boot(Image::Berth)?;
     host.root_for("berth grant alice --nics 2", LIMIT)?.ok()?;
+    // The host has no udev, and networkd waits for that one unless /sys is read-only, as in a container.
+    let no_udev = "/etc/systemd/system/systemd-networkd.service.d";
+    host.root(&format!(
+        "mkdir -p {no_udev} && printf '[Service]\\nReadOnlyPaths=/sys\\n' > {no_udev}/sys.conf && \
+         systemctl daemon-reload"
+    ))?
+    .ok()?;
     host.root_with_input(
         "cat > /etc/systemd/network/99-all.network && systemctl unmask systemd-networkd && \
          systemctl start systemd-networkd",
