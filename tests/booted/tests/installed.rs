@@ -29,7 +29,7 @@ fn everything_is_in_place_and_nothing_fails() -> Result {
     assert_eq!(host.root(words)?.fails(1)?, "", "every word is filled in");
 
     let pam = host.root("grep -l pam_berth.so /etc/pam.d/*")?.ok()?;
-    assert_eq!(pam, "/etc/pam.d/common-session\n");
+    assert_eq!(pam, "/etc/pam.d/berth-user\n/etc/pam.d/common-session\n");
     let verify = "systemd-analyze verify --man=no berth-net.service berth-user@1000.service \
         berth-session-helper@1000.service berth-session-helper@1000.socket 2>&1 | grep -i berth";
     assert_eq!(host.root(verify)?.stdout, "");
