@@ -22,6 +22,11 @@ use crate::program;
 const MOST: u32 = 65_535;
 /// How long somebody's address is his after he used it last.
 const CLAIM: &str = "5m";
+/// Who a frame of IPv4 says that it is from, and whose port it came in by.
+const SOURCE: &str = "ether saddr . meta iifgroup . @nh,96,32";
+/// How long frames from somebody who passed pass without another look; far less than [`CLAIM`], so
+/// that what is in use stays claimed.
+const SEEN: &str = "20s";
 /// How long a pair of groups is remembered as equal.
 const PAIR: &str = "1h";
 
@@ -56,6 +61,7 @@ fn body(config: &Config, mac: Mac, scope: Scope, mark: &str) -> String {
     // takes some forms that nft's own names for these fields do not match.
     for (name, key, timeout) in [
         ("pairs", "meta iifgroup . meta oifgroup", PAIR),
+        ("seen", SOURCE, SEEN),
         ("mac", "ether saddr . meta iifgroup", CLAIM),
         ("mac_taken", "ether saddr", CLAIM),
         ("four", "@nh,96,32 . meta iifgroup", CLAIM),
@@ -166,17 +172,20 @@ fn arriving_rules(config: &Config, mac: Mac) -> Vec<String> {
         format!("ip saddr {own} drop"),
         // By way of the host.
         format!("ether daddr {mac} ip daddr {subnet} ip daddr != {own} drop"),
-        "jump claim_mac".to_owned(),
-        "ether type arp @nh,112,32 != 0 jump claim_arp".to_owned(),
-        format!("ip saddr {subnet} jump claim_four"),
     ]
     .into();
     // Nor by way of the host to another of its bridges.
-    let (four, six) = &config.others;
-    for other in four {
+    let (others, others_six) = &config.others;
+    for other in others {
         rules.push(format!("ether daddr {mac} ip daddr {other} drop"));
     }
-    for other in six {
+    rules.extend([
+        format!("ether type ip {SOURCE} @seen accept"),
+        "jump claim_mac".to_owned(),
+        "ether type arp @nh,112,32 != 0 jump claim_arp".to_owned(),
+        format!("ip saddr {subnet} jump claim_four"),
+    ]);
+    for other in others_six {
         rules.push(format!("ether daddr {mac} ip6 daddr {other} drop"));
     }
     if let Some(six) = config.ipv6 {
@@ -193,6 +202,7 @@ fn arriving_rules(config: &Config, mac: Mac) -> Vec<String> {
     rules.extend([
         "ip6 saddr != :: jump claim_six".to_owned(),
         "icmpv6 type nd-neighbor-advert jump claim_target".to_owned(),
+        format!("ether type ip update @seen {{ {SOURCE} }}"),
     ]);
     rules
 }
