@@ -73,12 +73,13 @@ fn a_terminal_with_job_control_and_a_size() -> Result {
     shell.resize(101, 31)?;
     shell.send("sleep 0.2; stty size\n")?;
     shell.expect("31 101", limit)?;
-    shell.send("sleep 1000\n")?;
-    shell.expect("sleep 1000", limit)?;
-    std::thread::sleep(Duration::from_millis(300));
+    // The sum is not in the command's echo.
+    shell.send("(echo on $((40 + 2)); sleep 1000)\n")?;
+    shell.expect("on 42", limit)?;
     shell.send("\x1a")?;
     shell.expect("Stopped", limit)?;
-    shell.send("kill %1; wait; exit 5\n")?;
+    // Without the first, the job may still count as stopped when the shell wants to wait.
+    shell.send("kill -CONT %1; kill -KILL %1; wait; exit 5\n")?;
     assert_eq!(shell.finish(limit)?.code, 5);
     Ok(())
 }
@@ -102,11 +103,12 @@ fn a_guest_ends_with_its_test_process() -> Result {
         .spawn()?;
     let dir = target_dir()?.join("booted/host-a-guest-ends-with-its-test-process");
     let up = dir.join("up");
-    // What an earlier run left is gone once the guest's own log is there.
+    // What an earlier run left is gone once the guest's own log is there. The victim waits for a
+    // place among the guests, too, which its own limits bound.
     let begin = Instant::now();
     while !up.exists() || at_home(&dir).is_empty() {
         assert!(
-            begin.elapsed() < Duration::from_secs(300),
+            begin.elapsed() < Duration::from_secs(1700),
             "the victim did not boot"
         );
         assert!(victim.try_wait()?.is_none(), "the victim ended early");

@@ -1,6 +1,8 @@
 //! Where images and the evidence of booted tests are.
 
 use anyhow::{Context, Result, bail};
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -100,9 +102,21 @@ fn test_name() -> Result<String> {
 #[derive(Debug)]
 pub(crate) struct Slot {
     _lock: File,
+    number: usize,
 }
 
 impl Slot {
+    /// The processor for this place's guest, so that the places spread over those that this
+    /// process may use.
+    pub(crate) fn processor(&self) -> Result<usize> {
+        let allowed = sched_getaffinity(Pid::from_raw(0)).context("cannot tell the processors")?;
+        let usable: Vec<_> = (0..CpuSet::count())
+            .filter(|n| allowed.is_set(*n) == Ok(true))
+            .collect();
+        let nth = self.number % usable.len().max(1);
+        usable.get(nth).copied().context("there is no processor")
+    }
+
     /// Waits for a free place, at most `limit`. There are `BERTH_GUESTS` of them, by default one
     /// a processor.
     pub(crate) fn wait(limit: Duration) -> Result<Self> {
@@ -121,7 +135,10 @@ impl Slot {
                 let lock = File::create(&path)
                     .with_context(|| format!("cannot make {}", path.display()))?;
                 if lock.try_lock().is_ok() {
-                    return Ok(Self { _lock: lock });
+                    return Ok(Self {
+                        _lock: lock,
+                        number: n,
+                    });
                 }
             }
             if Instant::now() > end {

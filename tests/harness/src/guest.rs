@@ -23,8 +23,9 @@ ip link set lo up
 ip tuntap add tap0 mode tap
 ip address add "$1/24" dev tap0
 ip link set tap0 up
-shift
-linux.uml "$@" >>console.log 2>&1 4>>journal.log 3<&- &
+cpu=$2
+shift 2
+taskset --cpu-list "$cpu" linux.uml "$@" >>console.log 2>&1 4>>journal.log 3<&- &
 uml=$!
 { cat <&3 >/dev/null; kill -KILL $uml 2>/dev/null; } &
 wait $uml
@@ -47,6 +48,10 @@ pub(crate) struct Machine {
     pub(crate) base: PathBuf,
     /// Memory in MiB.
     pub(crate) memory: u32,
+    /// The one processor that it runs on. The kernel and the programs in it are processes that take
+    /// turns at every system call: on two processors each turn waits for the other to wake up, and
+    /// everything takes half as long again.
+    pub(crate) processor: usize,
     /// More words for the kernel's command line.
     pub(crate) arguments: Vec<String>,
 }
@@ -69,7 +74,7 @@ impl Guest {
                 "-c",
                 SUPERVISOR,
             ])
-            .args(["guest", MACHINE_ADDRESS])
+            .args(["guest", MACHINE_ADDRESS, &machine.processor.to_string()])
             .args([&memory, &disk, "root=/dev/ubda", "rw", "noreboot"])
             .args(["umid=guest", "uml_dir=./", "eth0=tuntap,tap0"])
             .args(["con=null", "con0=null,fd:1", "ssl=null", "ssl0=null,fd:4"])

@@ -80,6 +80,7 @@ impl Host {
             dir,
             base: files.join("disk.img"),
             memory: options.memory,
+            processor: slot.processor()?,
             arguments: options.arguments,
         };
         let host = Self {
