@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-/// Booted hosts that run at once, over all test programs: each wants a processor while it boots, and
-/// little afterwards.
+/// Booted hosts that run at once, over all test programs: each wants its processor while it boots,
+/// and little afterwards.
 const GUESTS: &str = "3";
 
 /// A built test program.

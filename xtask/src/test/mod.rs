@@ -49,6 +49,8 @@ const TEST_PACKAGES: &[&str] = &[
 const BOOTED: &str = "berth-tests-booted";
 /// The program of those whose tests install Debian packages.
 const PACKAGES: &str = "package";
+/// Those of booted hosts that take longer than their source tells.
+const LONG: &[&str] = &["logins", "inits"];
 /// Test programs that run at once.
 const SIDE_BY_SIDE: usize = 2;
 /// Those of booted hosts, which wait for boots and shutdowns much of the time.
@@ -120,7 +122,10 @@ fn everything(
         return Ok(());
     }
     let mut booted = with_matches(booted, filter)?;
-    booted.sort_by_key(|program| Reverse(images::pauses(program)));
+    booted.sort_by_key(|program| {
+        let long = LONG.contains(&program.name.as_str());
+        Reverse((long, images::pauses(program)))
+    });
     if !booted.is_empty() {
         if !all_hosts {
             image::build_and_make(workspace, progress, &images::of(&booted, filter)?)?;
