@@ -9,6 +9,11 @@ const FIRST: u32 = 0x10_f700;
 
 /// The text of a file. [`encode`] gives exactly these bytes again.
 pub fn decode(bytes: &[u8]) -> String {
+    if let Ok(text) = str::from_utf8(bytes)
+        && text.is_ascii()
+    {
+        return text.to_owned();
+    }
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -40,7 +45,7 @@ pub fn encode(text: &str) -> Vec<u8> {
 
 /// Whether a part of a decoded text was UTF-8.
 pub fn is_text(text: &str) -> bool {
-    text.chars().all(|c| byte_of(c).is_none())
+    text.is_ascii() || text.chars().all(|c| byte_of(c).is_none())
 }
 
 fn placeholder(byte: u8) -> char {

@@ -13,6 +13,8 @@ use crate::error::printable;
 use crate::position::{Position, Positioned};
 use crate::suggest;
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::OnceLock;
 
 pub use rows::keys;
 pub use several::{clears, takes_several};
@@ -101,13 +103,6 @@ pub struct Found<'a> {
 impl Key {
     /// Whether a key is this one, and what its wildcards stand for.
     fn matches<'a>(&'static self, name: &'a str) -> Option<Found<'a>> {
-        // Most rows are others from their second component on, which is seen at once: a list of a
-        // thousand containers asks for tens of thousands of keys.
-        let mut pairs = self.pattern.bytes().zip(name.bytes());
-        let difference = pairs.find(|(expected, found)| expected != found);
-        if difference.is_some_and(|(expected, _)| !matches!(expected, b'N' | b'*')) {
-            return None;
-        }
         let mut index = None;
         let mut rest = name;
         let mut pattern = self.pattern;
@@ -155,9 +150,28 @@ fn number(text: &str) -> Option<u32> {
     text.parse::<u16>().ok().map(u32::from)
 }
 
+/// The rows by the component after `lxc.`, which no pattern leaves open: a list of a thousand
+/// containers asks for tens of thousands of keys.
+fn by_topic() -> &'static HashMap<&'static str, Vec<&'static Key>> {
+    static BY_TOPIC: OnceLock<HashMap<&str, Vec<&Key>>> = OnceLock::new();
+    BY_TOPIC.get_or_init(|| {
+        let mut topics = HashMap::<_, Vec<_>>::new();
+        for key in keys() {
+            topics.entry(topic(key.pattern)).or_default().push(key);
+        }
+        topics
+    })
+}
+
+/// The component after `lxc.`.
+fn topic(name: &str) -> &str {
+    name.split('.').nth(1).unwrap_or("")
+}
+
 /// Looks a key up.
 pub fn lookup(name: &str) -> Option<Found<'_>> {
-    keys().find_map(|key| key.matches(name))
+    let rows = by_topic().get(topic(name))?;
+    rows.iter().find_map(|key| key.matches(name))
 }
 
 /// Looks a key up, or says that there is none and which comes nearest.
