@@ -107,3 +107,69 @@ fn root_is_offered_the_users_containers_by_the_user() {
         web.destroy();
     });
 }
+
+/// The line as it stands in a real zsh after TAB, which runs on a terminal of its own.
+const ZSH: &str = r#"
+    zmodload zsh/zpty
+    zpty inner zsh -f -i
+    setup="autoload -U compinit; fpath=($1 \$fpath); compinit -u -D"
+    # The marks are parted here, so that an echo of these lines is not taken for them.
+    setup+='; show() { print -r -- "[$BUFFER]E""ND" }; zle -N show'
+    setup+='; bindkey "^I" complete-word "^X" show; echo REA""DY'
+    zpty -w inner "PS1=; $setup"
+    zpty -r inner said '*READY*'
+    zpty -w -n inner "$2"$'\t\x18'
+    zpty -r inner said '*END*'
+    print -r -- ${${said##*\[}%%\]END*}
+"#;
+
+#[test]
+fn names_are_completed_in_a_real_zsh_and_a_real_fish() {
+    on_host(|host| {
+        let web = Container::create(host, Owner::User, "web");
+        let db = Container::create(host, Owner::User, "db");
+        web.ok(&["publish", "db", "8080:80"]);
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/completions");
+        // What a user's shell reads lies where he may read it.
+        let installed = host.home().join("completions");
+        fs::create_dir(&installed).unwrap();
+        for name in ["_berth", "berth.fish"] {
+            fs::copy(scripts.join(name), installed.join(name)).unwrap();
+        }
+        let run = |shell: &str, words: &[&str], place: &Path, line: &str| {
+            let mut command = web.command("timeout");
+            command.args(["60", shell]).args(words);
+            let output = command.arg(place).arg(line).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{shell}: {line}: {said}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let zsh = |line| run("zsh", &["-f", "-c", ZSH, "zsh"], &installed, line);
+        for (line, after) in [
+            ("berth info w", "berth info web "),
+            ("berth unpublish d", "berth unpublish db "),
+            ("berth unpublish db 8080:", "berth unpublish db 8080:80 "),
+            ("berth sta", "berth start "),
+            ("berth cp we", "berth cp web:"),
+        ] {
+            assert_eq!(zsh(line).trim_end_matches('\n'), after, "{line}");
+        }
+        let ask = "source $argv[1]; complete --do-complete $argv[2]";
+        let script = installed.join("berth.fish");
+        let fish = |line| run("fish", &["--no-config", "-c", ask], &script, line);
+        for (line, words) in [
+            ("berth info ", &["db", "web"][..]),
+            ("berth info w", &["web"]),
+            ("berth unpublish db ", &["8080:80"]),
+            ("berth start db ", &["web"]),
+            ("berth rename db ", &[]),
+            ("berth cp we", &["web:"]),
+        ] {
+            let offered = fish(line);
+            let offered = offered.lines().map(|line| line.split('\t').next().unwrap());
+            assert_eq!(offered.collect::<Vec<_>>(), words, "{line}");
+        }
+        web.destroy();
+        db.destroy();
+    });
+}

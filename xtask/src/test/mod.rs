@@ -38,6 +38,9 @@ const TEST_PACKAGES: &[&str] = &[
     "procps",
     "socat",
     "strace",
+    // Their completion of names.
+    "fish",
+    "zsh",
     // Root file systems in images.
     "e2fsprogs",
     "erofs-utils",
