@@ -1,5 +1,7 @@
 //! What running containers use.
 
+use std::fs;
+
 use crate::seat::Seated;
 use crate::world::{Container, Owner, in_container};
 
@@ -56,5 +58,64 @@ fn at_a_terminal_keys_sort_and_end_it() {
         let settings = nix::sys::termios::tcgetattr(&seat.terminal.slave).unwrap();
         let usual = LocalFlags::ICANON | LocalFlags::ECHO;
         assert!(settings.local_flags.contains(usual));
+    });
+}
+
+/// With one that cannot be read among them, and one that is no container.
+#[test]
+fn two_hundred_are_in_one_list_whatever_is_wrong_with_one_of_them() {
+    in_container(Owner::User, "", |web| {
+        let place = web.dir();
+        let place = place.parent().unwrap();
+        let config = fs::read_to_string(web.config()).unwrap();
+        for number in 1..200 {
+            let name = format!("c{number:03}");
+            web.on_host(&format!("mkdir {}", place.join(&name).display()));
+            let config = config.replace("/web", &format!("/{name}"));
+            let config = match number {
+                100 => "lxc.tty.max = many\n".to_owned(),
+                _ => config + "lxc.group = crowd\n",
+            };
+            fs::write(place.join(&name).join("config"), config).unwrap();
+        }
+        web.on_host(&format!("mkdir {}/other", place.display()));
+        let lines = web.ok(&["ls", "--json"]);
+        let lines: serde_json::Value = serde_json::from_str(&lines).unwrap();
+        let lines = lines.as_array().unwrap();
+        let names: Vec<_> = lines
+            .iter()
+            .map(|one| one["name"].as_str().unwrap())
+            .collect();
+        let mut expected: Vec<_> = (1..200).map(|number| format!("c{number:03}")).collect();
+        expected.push("web".to_owned());
+        assert_eq!(names, expected);
+        for one in lines {
+            let state = match &one["name"] == "web" {
+                true => "running",
+                false => "stopped",
+            };
+            assert_eq!(one["state"], state, "{one}");
+            let problem = one["problem"].as_str().unwrap_or("");
+            match &one["name"] == "c100" {
+                true => assert!(problem.contains("c100/config:1: lxc.tty.max"), "{problem}"),
+                false => assert_eq!(problem, ""),
+            }
+        }
+        let table = web.ok(&["ls"]);
+        let first = |line: &str| line.split(' ').next().unwrap().to_owned();
+        assert_eq!(
+            table
+                .lines()
+                .skip(1)
+                .take(200)
+                .map(first)
+                .collect::<Vec<_>>(),
+            expected
+        );
+        assert_eq!(
+            web.ok(&["ls", "-g", "crowd", "-c", "name"]).lines().count(),
+            199
+        );
+        assert_eq!(web.ok(&["ls", "--running", "--line"]).trim(), "web");
     });
 }
