@@ -8,6 +8,7 @@ use berth_container_config::{berth_toml, distance};
 use berth_kernel::user::User;
 
 use crate::error::{Error, Result};
+use crate::systemd::has_systemd;
 
 /// One owner's containers.
 #[derive(Clone, Debug)]
@@ -110,8 +111,9 @@ impl Place {
     ///
     /// It is below `/run/berth/user/UID` where `berth-boot` made that for the owner, whose
     /// containers outlive his sessions; below `/run/user/UID` where that is the owner's (so it ends
-    /// with his last session unless he lingers, as his containers do), below `/run/berth` for root,
-    /// and below `~/.cache` otherwise. `XDG_RUNTIME_DIR` is not asked: su, sudo and cron carry a wrong one
+    /// with his last session unless he lingers, as his containers do under systemd), below `/run/berth`
+    /// for root, and below `~/.cache` otherwise, also where a login manager without systemd would
+    /// remove `/run/user/UID` and let the containers go on. `XDG_RUNTIME_DIR` is not asked: su, sudo and cron carry a wrong one
     /// or none, and all of them must find the same container.
     pub fn runtime_dir(&self, name: &ContainerName) -> PathBuf {
         let candidates = self.runtime_roots();
@@ -142,11 +144,13 @@ impl Place {
         if is_owned_dir(&of_boot, self.owner.uid) {
             roots.push(of_boot.join("berth"));
         }
+        let at_home = self.owner.home.join(".cache/berth/run");
         let session = PathBuf::from(format!("/run/user/{}", self.owner.uid));
-        if is_owned_dir(&session, self.owner.uid) {
-            roots.push(session.join("berth"));
+        let of_session = is_owned_dir(&session, self.owner.uid).then(|| session.join("berth"));
+        match sessions_end_alone() {
+            true => roots.extend([at_home].into_iter().chain(of_session)),
+            false => roots.extend(of_session.into_iter().chain([at_home])),
         }
-        roots.push(self.owner.home.join(".cache/berth/run"));
         roots
     }
 
@@ -161,6 +165,12 @@ impl Place {
             )
         }
     }
+}
+
+/// Whether the last logout of a user takes `/run/user/UID` away and none of his processes: elogind,
+/// and logind before systemd, without a service manager that would end them.
+fn sessions_end_alone() -> bool {
+    Path::new("/run/systemd/users").is_dir() && !has_systemd()
 }
 
 /// Where LXC has `owner`'s containers unless told otherwise.

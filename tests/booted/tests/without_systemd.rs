@@ -105,6 +105,13 @@ fn with_elogind(host: &Host) -> Result {
         host.root(&format!("test -d {BASE}"))?.success(),
         "she is still there"
     );
+    // elogind takes her runtime directory away with her last session; her container goes on.
+    alice.logout()?;
+    host.wait_until("! test -e /run/user/1000", LIMIT)?;
+    let alice = host.login("alice")?;
+    let known = alice.run_for("berth info web", LIMIT)?.ok()?;
+    assert!(known.contains("State:           running\n"), "{known}");
+    alice.run_for("berth exec web -- true", LIMIT)?.ok()?;
     alice.run_for("berth stop web", LIMIT)?.ok()?;
     alice.logout()?;
     host.wait_until(&format!("! test -e {BASE}"), LIMIT)?;
