@@ -11,6 +11,12 @@ const BETWEEN: Duration = Duration::from_millis(100);
 /// Cells of the bar.
 const WIDTH: u64 = 24;
 
+/// Whether a line on standard error can be written over: it is a terminal, and not one that says it
+/// can do nothing (`TERM=dumb`), as a log behind a terminal's peer is.
+pub fn has_changing_line() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
 /// Work on its way.
 #[derive(Debug)]
 pub struct Progress {
@@ -23,11 +29,9 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of a work of `total` bytes, shown if standard error is a terminal.
+    /// Of a work of `total` bytes, shown if standard error is a terminal that can do so.
     pub fn new(title: impl Into<String>, total: u64) -> Self {
-        let next = std::io::stderr()
-            .is_terminal()
-            .then(|| Instant::now() + FIRST);
+        let next = has_changing_line().then(|| Instant::now() + FIRST);
         Self {
             title: title.into(),
             total,

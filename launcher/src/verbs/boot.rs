@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use berth::error::Result;
 use berth::owner;
 use berth::place::Place;
 use berth::printable::cell;
+use berth::progress::has_changing_line;
 use berth::time;
 use berth_autostart::{Container, Direction, Group, Limits, Plan, Selection, plan, run};
 use berth_common::{ContainerName, exit};
@@ -167,7 +168,7 @@ impl<'a> Watch<'a> {
             well: 0,
             bad: broken.iter().map(|(name, _)| name.to_string()).collect(),
             busy: Vec::new(),
-            at_terminal: std::io::stderr().is_terminal(),
+            at_terminal: has_changing_line(),
         };
         new.write_down();
         new.say_status();
