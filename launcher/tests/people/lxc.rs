@@ -76,6 +76,13 @@ fn what_runs_under_lxc_is_seen_and_stopped_by_berth() {
             let pid = said(&lxc(container, "lxc-info", &["-p", "-H"]));
             assert!(listed.contains("\"lxc\": true"), "{listed}");
             assert!(listed.contains(&format!("\"pid\": {pid}")), "{listed}");
+            let all = container
+                .host
+                .as_root("berth")
+                .args(["ls", "--all-users", "--json"])
+                .output();
+            let all = said(&all.unwrap());
+            assert!(all.contains(&format!("\"pid\": {pid}")), "{all}");
             for (words, code) in [
                 (&["start", "--here", "web"][..], 1),
                 (&["destroy", "web"], 1),
