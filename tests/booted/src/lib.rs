@@ -6,3 +6,4 @@ pub mod debian;
 pub mod depth;
 pub mod lxc;
 pub mod session;
+pub mod units;

@@ -2,6 +2,7 @@
 //! switched off.
 
 use berth_test_harness::{Cgroups, Host, Image, Result};
+use berth_tests_booted::units;
 use std::time::{Duration, Instant};
 
 /// What there is to see of a host's cgroups: the file systems that are mounted, and where.
@@ -105,7 +106,10 @@ fn systemd(host: &Host, version: &str) -> Result {
 
 #[test]
 fn debian_13_with_its_systemd() -> Result {
-    boot(Image::Trixie, &[Cgroups::V2], |host| systemd(host, "257"))
+    boot(Image::Trixie, &[Cgroups::V2], |host| {
+        systemd(host, "257")?;
+        units::are_sound(host)
+    })
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// From power on to the end of the boot. A boot takes 8 to 20 s where nothing else runs.
 const BOOT_LIMIT: Duration = Duration::from_secs(180);
@@ -116,6 +116,23 @@ impl Host {
         Ok(())
     }
 
+    /// Turns a host on that is off, and cuts its power as soon as console or journal have `text` once
+    /// more than before: in the middle of a boot.
+    pub fn boot_and_cut_at(&self, text: &str) -> Result<()> {
+        let cgroups = *self.cgroups.lock().map_err(|_| panicked())?;
+        let count = || -> Result<usize> { Ok(self.console()?.matches(text).count()) };
+        let before = count()?;
+        let mut guest = Guest::start(&self.machine, self.image.cgroup_arguments(cgroups))?;
+        let end = Instant::now() + BOOT_LIMIT;
+        while count()? == before {
+            if Instant::now() > end {
+                bail!("no “{text}” during the boot\n{}", self.console_tail());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        guest.power_cut()
+    }
+
     /// Runs a shell command as root, outside any login session.
     pub fn root(&self, command: &str) -> Result<Output> {
         self.root_for(command, Duration::from_secs(60))
@@ -169,13 +186,13 @@ impl Host {
 
     /// Polls a shell command as root until it succeeds, at most `limit`.
     pub fn wait_until(&self, command: &str, limit: Duration) -> Result<Output> {
-        let end = std::time::Instant::now() + limit;
+        let end = Instant::now() + limit;
         loop {
             let output = self.root(command)?;
             if output.success() {
                 return Ok(output);
             }
-            if std::time::Instant::now() > end {
+            if Instant::now() > end {
                 bail!("not within {limit:?}: {output}");
             }
             std::thread::sleep(Duration::from_millis(100));
