@@ -244,7 +244,10 @@ mod tests {
         let lans = said(NOT_SUPPORTED, "vlan-filtering = true");
         assert!(lans.contains("vlan-filtering = true in net.toml"), "{lans}");
         let full = said(28, "");
-        assert!(full.contains("No space left") && !full.contains("modprobe"), "{full}");
+        assert!(
+            full.contains("No space left") && !full.contains("modprobe"),
+            "{full}"
+        );
     }
 
     #[test]
