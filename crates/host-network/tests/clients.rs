@@ -62,18 +62,23 @@ fn two_hundred_that_ask_at_once_are_all_served() {
         .unwrap();
         // All wait for one lock, then ask.
         sh(
-            "chmod +x /run/bound.sh; mkdir /run/got /run/ready; : > /run/gate
+            "chmod +x /run/bound.sh; mkdir /run/got /run/ready /run/said; : > /run/gate
             exec 9>/run/gate; flock -x 9
             for at in $(seq 0 199); do
               hostname=c$at ip netns exec c$at sh -c \"ip link set eth0 up; : > /run/ready/$at
-                exec flock -s /run/gate busybox udhcpc -i eth0 -n -q -f -t 20 -T 1 \
-                  -x hostname:c$at -s /run/bound.sh\" 9>&- >/dev/null 2>&1 &
+                flock -s /run/gate busybox udhcpc -i eth0 -n -q -f -t 20 -T 1 \
+                  -x hostname:c$at -s /run/bound.sh; echo ended \\$?\" 9>&- > /run/said/c$at 2>&1 &
             done
             timeout 60 sh -c 'until [ $(ls /run/ready | wc -l) = 200 ]; do sleep 0.1; done'
             flock -u 9; wait",
         );
         let got: Vec<Ipv4Addr> = (0..MANY)
-            .map(|at| fs::read_to_string(format!("/run/got/c{at}")).expect("each has one"))
+            .map(|at| {
+                fs::read_to_string(format!("/run/got/c{at}")).unwrap_or_else(|_| {
+                    let said = fs::read_to_string(format!("/run/said/c{at}"));
+                    panic!("c{at} has none: {said:?}")
+                })
+            })
             .map(|address| address.trim().parse().unwrap())
             .collect();
         let different: BTreeSet<_> = got.iter().collect();
