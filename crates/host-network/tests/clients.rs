@@ -66,7 +66,7 @@ fn two_hundred_that_ask_at_once_are_all_served() {
             exec 9>/run/gate; flock -x 9
             for at in $(seq 0 199); do
               hostname=c$at ip netns exec c$at sh -c \"ip link set eth0 up; : > /run/ready/$at
-                flock -s /run/gate busybox udhcpc -i eth0 -n -q -f -t 20 -T 1 \
+                flock -s /run/gate timeout 60 busybox udhcpc -i eth0 -q -f -A 1 -t 20 -T 1 \
                   -x hostname:c$at -s /run/bound.sh; echo ended \\$?\" 9>&- > /run/said/c$at 2>&1 &
             done
             timeout 60 sh -c 'until [ $(ls /run/ready | wc -l) = 200 ]; do sleep 0.1; done'
