@@ -49,7 +49,7 @@ fn look_up(name: &str) -> Option<Ipv4Addr> {
 }
 
 /// Two may be offered one address before either takes it: dnsmasq does not remember offers that it
-/// has not looked for doubles of. Who comes second is refused and asks again.
+/// has not looked for doubles of. Who comes second asks again, as clients in containers go on doing.
 #[test]
 fn two_hundred_that_ask_at_once_are_all_served() {
     isolated("two_hundred_that_ask_at_once_are_all_served", || {
