@@ -9,7 +9,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -27,6 +27,7 @@ fn main() -> Result<()> {
         return match role.as_str() {
             "send" => send(address),
             "receive" => receive(address),
+            "ask" => ask(address),
             _ => bail!("not called by a measurement"),
         };
     }
@@ -81,11 +82,13 @@ fn main() -> Result<()> {
              ip -n {name} link set lo up && ip -n {name} link set eth0 up"
         ))?;
     }
+    addresses()?;
+    answers()?;
     sh(
-        "ip -n b addr add 10.209.0.200/24 dev eth0; ip -n b2 addr add 10.209.0.201/24 dev eth0
+        "for name in b l; do ip -n $name route del 255.255.255.255 dev eth0; done
+        ip -n b addr add 10.209.0.200/24 dev eth0; ip -n b2 addr add 10.209.0.201/24 dev eth0
         ip -n p addr add 10.90.0.200/24 dev eth0; ip -n p2 addr add 10.90.0.201/24 dev eth0",
     )?;
-    addresses()?;
     streams(
         "container to host",
         "b",
@@ -132,6 +135,97 @@ fn addresses() -> Result<()> {
         berth / lxc
     );
     Ok(())
+}
+
+/// From a client's first packet to the packet that says the address is its own, a new client each time.
+fn answers() -> Result<()> {
+    sh("for name in b l; do ip -n $name route add 255.255.255.255 dev eth0; done")?;
+    let exe = std::env::current_exe()?;
+    let mut samples: [Vec<f64>; 2] = Default::default();
+    for round in 0..LEASES {
+        for (at, name) in ["b", "l"].into_iter().enumerate() {
+            let mac = format!("02:00:00:01:{at:02x}:{round:02x}");
+            sh(&format!("ip -n {name} link set eth0 address {mac}"))?;
+            std::thread::sleep(IDLE);
+            let mut client = Command::new("ip");
+            client.args(["netns", "exec", name]).arg(&exe);
+            let output = client.args(["ask", &mac]).output()?;
+            let text = String::from_utf8(output.stdout)?;
+            samples[at].push(text.trim().parse().context("no answer")?);
+        }
+    }
+    let [berth, lxc] = samples.map(median);
+    println!(
+        "first request to acknowledgement, median of {LEASES}: berth-net {berth:.2} ms, lxc-net {lxc:.2} ms \
+         ({:.2} of it)",
+        berth / lxc
+    );
+    Ok(())
+}
+
+/// Asks for an address as RFC 2131 says and prints the milliseconds that it took.
+fn ask(mac: &str) -> Result<()> {
+    const COOKIE: [u8; 4] = [99, 130, 83, 99];
+    const DISCOVER: u8 = 1;
+    const OFFER: u8 = 2;
+    const REQUEST: u8 = 3;
+    const ACK: u8 = 5;
+    let mac: Vec<u8> = mac
+        .split(':')
+        .map(|byte| u8::from_str_radix(byte, 16))
+        .collect::<Result<_, _>>()?;
+    let socket = UdpSocket::bind("0.0.0.0:68")?;
+    socket.set_broadcast(true)?;
+    socket.set_read_timeout(Some(Duration::from_secs(20)))?;
+    let exchange = |kind: u8, wanted: u8, more: &[u8]| -> Result<Vec<u8>> {
+        // A request over Ethernet, to be answered to everybody.
+        let mut packet = vec![0; 236];
+        packet[..3].copy_from_slice(&[1, 1, 6]);
+        packet[4..8].copy_from_slice(&mac[2..]);
+        packet[10] = 0x80;
+        packet[28..34].copy_from_slice(&mac);
+        packet.extend(COOKIE);
+        packet.extend([53, 1, kind]);
+        packet.extend(more);
+        packet.push(255);
+        packet.resize(300, 0);
+        socket.send_to(&packet, "255.255.255.255:67")?;
+        loop {
+            let mut answer = vec![0; 1500];
+            let size = socket.recv(&mut answer)?;
+            answer.truncate(size);
+            if size > 240 && answer[4..8] == mac[2..] && option(&answer, 53) == Some(&[wanted]) {
+                return Ok(answer);
+            }
+        }
+    };
+    let start = Instant::now();
+    let offer = exchange(DISCOVER, OFFER, &[])?;
+    let mut more = vec![50, 4];
+    more.extend(&offer[16..20]);
+    more.extend([54, 4]);
+    more.extend(option(&offer, 54).context("an offer of nobody")?);
+    exchange(REQUEST, ACK, &more)?;
+    println!("{}", start.elapsed().as_secs_f64() * 1e3);
+    Ok(())
+}
+
+/// What a packet of DHCP says under that number.
+fn option(packet: &[u8], number: u8) -> Option<&[u8]> {
+    let mut rest = packet.get(240..)?;
+    loop {
+        match rest {
+            [0, more @ ..] => rest = more,
+            [found, length, more @ ..] => {
+                let (value, after) = more.split_at_checked(usize::from(*length))?;
+                if *found == number {
+                    return Some(value);
+                }
+                rest = after;
+            }
+            _ => return None,
+        }
+    }
 }
 
 /// Bytes a second over TCP, turn by turn.

@@ -49,20 +49,7 @@ pub fn ensure(
         };
         if let Err(error) = socket.create_bridge(&bridge) {
             journal.forget(&act)?;
-            if error.errno() == Some(NOT_SUPPORTED) && config.vlan_filtering {
-                return Err(Error::Refused(format!(
-                    "cannot create the bridge {name}: this kernel has no bridges, or none that keep \
-                     virtual LANs apart (vlan-filtering = true in {})",
-                    config.file.display()
-                )));
-            }
-            if error.errno() == Some(NOT_SUPPORTED) {
-                return Err(Error::Refused(format!(
-                    "cannot create the bridge {name}: this kernel has no bridges \
-                     (modprobe bridge tells why)"
-                )));
-            }
-            return Err(error.into());
+            return Err(not_created(config, error));
         }
         done.push(format!("created the bridge {name}"));
     }
@@ -78,6 +65,24 @@ pub fn ensure(
         done.push(format!("set {name} up"));
     }
     Ok(link)
+}
+
+/// What that means to whom has to do something about it.
+fn not_created(config: &Config, error: berth_netlink::Error) -> Error {
+    let name = &config.bridge;
+    if error.errno() != Some(NOT_SUPPORTED) {
+        return error.into();
+    }
+    Error::Refused(match config.vlan_filtering {
+        true => format!(
+            "cannot create the bridge {name}: this kernel has no bridges, or none that keep \
+             virtual LANs apart (vlan-filtering = true in {})",
+            config.file.display()
+        ),
+        false => format!(
+            "cannot create the bridge {name}: this kernel has no bridges (modprobe bridge tells why)"
+        ),
+    })
 }
 
 /// Whoever is root in a container speaks to the host on this interface. No router advertisements
@@ -221,6 +226,29 @@ fn recorded(socket: &mut Socket, name: &str) -> Result<Option<Link>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
+    use std::path::Path;
+
+    #[test]
+    fn a_kernel_without_bridges_is_told_from_other_refusals() {
+        let said = |errno: i32, text: &str| {
+            let error = berth_netlink::Error::Kernel {
+                operation: "create the bridge".to_owned(),
+                source: io::Error::from_raw_os_error(errno),
+                text: None,
+            };
+            not_created(&Config::parse(text, Path::new("net.toml")).unwrap(), error).to_string()
+        };
+        let plain = said(NOT_SUPPORTED, "");
+        assert!(plain.contains("no bridges (modprobe bridge"), "{plain}");
+        let lans = said(NOT_SUPPORTED, "vlan-filtering = true");
+        assert!(lans.contains("vlan-filtering = true in net.toml"), "{lans}");
+        let full = said(28, "");
+        assert!(
+            full.contains("No space left") && !full.contains("modprobe"),
+            "{full}"
+        );
+    }
 
     #[test]
     fn addresses_are_a_single_hosts_and_differ() {

@@ -7,6 +7,7 @@ use crate::{program, resolver};
 use berth_common::path::NET_RUN_DIR;
 use berth_kernel::process::PidFd;
 use berth_kernel::user::{User, group_name};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
@@ -22,6 +23,8 @@ const USERS: [&str; 2] = ["dnsmasq", "nobody"];
 const STATE_DIRS: [&str; 2] = ["/var/lib/berth", "/var/lib/berth/net"];
 /// Short, so that addresses of containers that were destroyed come back soon.
 const LEASE_TIME: &str = "1h";
+/// What everybody takes for granted who is told nothing.
+const USUAL_MTU: u32 = 1500;
 /// How often [`stop`] looks at most.
 const LOOKS: usize = 50;
 /// How long it may take to end when asked to, before it is killed.
@@ -38,6 +41,21 @@ fn pid_file(name: &str) -> PathBuf {
 /// Where it writes down who was given what.
 pub fn lease_file(config: &Config) -> PathBuf {
     Path::new(STATE_DIRS[1]).join(format!("{}.leases", config.bridge))
+}
+
+/// Why no lease can be written down now, if none can. Addresses are given all the same; they are
+/// forgotten when dnsmasq ends before there is room again.
+pub fn no_room() -> Option<String> {
+    // Before the first start there is nothing.
+    let found = statvfs(STATE_DIRS[1]).ok()?;
+    let why = if found.flags().contains(FsFlags::ST_RDONLY) {
+        "can only be read"
+    } else if found.blocks() > 0 && found.blocks_available() == 0 {
+        "is full"
+    } else {
+        return None;
+    };
+    Some(format!("the file system of {} {why}", STATE_DIRS[1]))
 }
 
 /// The argument by which our dnsmasq is told from any other.
@@ -96,6 +114,12 @@ impl Server {
         done: &mut Vec<String>,
         warnings: &mut Vec<String>,
     ) -> Result<(), Error> {
+        if let (true, Some(why)) = (config.dhcp.is_some(), no_room()) {
+            warnings.push(format!(
+                "{why}: containers may get another address after the next restart of dnsmasq, and \
+                 somebody else theirs"
+            ));
+        }
         if is_current(config, &running(&config.name)?, self) {
             return Ok(());
         }
@@ -185,6 +209,11 @@ fn arguments(config: &Config, names: &Names, server: &Server) -> Vec<String> {
             "--dhcp-name-match=set:wpad-ignore,wpad".to_owned(),
             "--dhcp-ignore-names=tag:wpad-ignore".to_owned(),
         ]);
+        if config.mtu != USUAL_MTU {
+            // Berth's own containers have it from the bridge; those of which that is not true and
+            // other machines on it are told. Advertisements of IPv6 say it by themselves.
+            all.push(format!("--dhcp-option=option:mtu,{}", config.mtu));
+        }
         if !config.dhcp_ping {
             all.push("--no-ping".to_owned());
         }
@@ -435,9 +464,12 @@ mod tests {
             );
         }
         assert!(
-            !all.iter().any(|argument| argument.starts_with("--port")),
+            !all.iter().any(|argument| argument.starts_with("--port")
+                || argument.starts_with("--dhcp-option=option:mtu")),
             "{all:?}"
         );
+        let large = arguments(&config("mtu = 9000"), &Names::Ours, &server());
+        assert!(large.contains(&"--dhcp-option=option:mtu,9000".to_owned()));
     }
 
     #[test]

@@ -255,7 +255,10 @@ pub fn is_installed(backend: &Backend, config: &Config, family: Family) -> Resul
 
 /// Installs the rules; those that are there already stay.
 pub fn install(backend: &Backend, config: &Config, family: Family) -> Result<(), Error> {
-    let failed = |why: String| Error::Refused(format!("{backend} does not take the rules: {why}"));
+    let failed = |why: String| {
+        let hint = missing_modules(backend, family, &why);
+        Error::Refused(format!("{backend} does not take the rules: {why}{hint}"))
+    };
     match backend {
         Backend::Nft => {
             let output = program::run(&nft()?, &["-f", "-"], &nft_rules(config, family))?;
@@ -279,6 +282,28 @@ pub fn install(backend: &Backend, config: &Config, family: Family) -> Result<(),
             Ok(())
         }
     }
+}
+
+/// What to look for where a tool's complaint is the one of a kernel that lacks a part; else nothing.
+fn missing_modules(backend: &Backend, family: Family, complaint: &str) -> String {
+    // The kernel's errno as nft tells it, and what iptables makes of it.
+    let lacks = [
+        "No such file or directory",
+        "Operation not supported",
+        "Protocol not supported",
+        "does not exist",
+        "No chain/target/match by that name",
+        "Couldn't load target",
+    ];
+    if !lacks.iter().any(|words| complaint.contains(words)) {
+        return String::new();
+    }
+    let modules = match (backend, family) {
+        (Backend::Nft, _) => "nf_tables nft_chain_nat nft_masq",
+        (_, Family::Four) => "iptable_nat ipt_MASQUERADE xt_comment xt_conntrack",
+        (_, Family::Six) => "ip6table_nat ip6t_MASQUERADE xt_comment xt_conntrack",
+    };
+    format!(" (a part of the kernel may be missing: modprobe -a {modules} tells which)")
 }
 
 /// Removes every rule of ours, whichever configuration it was made for.
@@ -400,6 +425,38 @@ mod tests {
         let rules = iptables_rules(&config("nat = false\ndns = false"), Family::Four);
         assert_eq!(rules.len(), 1);
         assert_eq!(rules[0].1, "INPUT");
+    }
+
+    #[test]
+    fn complaints_of_a_kernel_that_lacks_a_part_name_the_part() {
+        let iptables = Backend::Iptables {
+            program: "/usr/sbin/iptables".into(),
+        };
+        for (backend, family, complaint, module) in [
+            (
+                &Backend::Nft,
+                Family::Four,
+                "Error: Could not process rule: No such file or directory",
+                "nft_masq",
+            ),
+            (
+                &iptables,
+                Family::Four,
+                "can't initialize iptables table `nat': Table does not exist (do you need to insmod?)",
+                "iptable_nat",
+            ),
+            (
+                &iptables,
+                Family::Six,
+                "iptables: No chain/target/match by that name.",
+                "ip6table_nat",
+            ),
+        ] {
+            let hint = missing_modules(backend, family, complaint);
+            assert!(hint.contains("modprobe") && hint.contains(module), "{hint}");
+        }
+        let other = "Error: Could not process rule: Operation not permitted";
+        assert_eq!(missing_modules(&Backend::Nft, Family::Four, other), "");
     }
 
     #[test]

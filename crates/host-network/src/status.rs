@@ -12,7 +12,8 @@ use serde::Serialize;
 /// One piece.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Piece {
-    /// `bridge`, `address`, `firewall`, `forwarding`, `dnsmasq`.
+    /// `bridge`, `address`, `opening`, `neighbours`, `firewall`, `forwarding`, `dnsmasq`; `leases` where
+    /// they cannot be written.
     pub name: &'static str,
     /// Whether it is there; nothing if the caller may not know.
     pub present: Option<bool>,
@@ -120,6 +121,15 @@ pub fn status(config: &Config) -> Result<Status, Error> {
             name: "dnsmasq",
             present: Some(first.is_some()),
             detail: first.map_or_else(String::new, |process| format!("process {}", process.pid)),
+        });
+    }
+    if config.dhcp.is_some()
+        && let Some(why) = dnsmasq::no_room()
+    {
+        pieces.push(Piece {
+            name: "leases",
+            present: Some(false),
+            detail: format!("cannot be written: {why}"),
         });
     }
     let state = sum(&pieces);

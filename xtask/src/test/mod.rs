@@ -47,6 +47,15 @@ const TEST_PACKAGES: &[&str] = &[
     "fuse2fs",
     "squashfs-tools",
     "squashfuse",
+    // Clients of DHCP.
+    "isc-dhcp-client",
+    "systemd",
+    // What NetworkManager needs, which is not installed itself.
+    "dbus-daemon",
+    "libcurl3-gnutls",
+    "libglib2.0-0",
+    "libpsl5",
+    "libreadline8",
 ];
 /// The package whose tests boot hosts.
 const BOOTED: &str = "berth-tests-booted";

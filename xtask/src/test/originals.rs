@@ -7,11 +7,15 @@ use std::fs;
 use std::process::Command;
 
 /// Debian's packages of them.
-const PACKAGES: [&str; 2] = [
+const PACKAGES: [&str; 5] = [
     // Installed, it would become part of this machine's own logins.
     "libpam-cgfs",
     // Installed, it would start a switch on this machine.
     "openvswitch-switch",
+    // Installed, it would take this machine's network; and what it needs beside what is installed.
+    "network-manager",
+    "libndp0",
+    "libnm0",
 ];
 
 /// Unpacks them below `target/originals`, once.

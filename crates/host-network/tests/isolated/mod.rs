@@ -242,3 +242,31 @@ pub fn dnsmasq_pid() -> String {
         .trim()
         .to_owned()
 }
+
+/// Starts systemd-networkd with these files and no others, by way of `prefix`; it ends with the test.
+/// What it says is in `/run/networkd.log`, what it knows in `/run/networkd`.
+pub fn networkd(prefix: &str, files: &[(&str, &str)]) {
+    fs::create_dir_all("/run/networkd.files").expect("a directory");
+    for (name, text) in files {
+        fs::write(format!("/run/networkd.files/{name}"), text).expect("a file is written");
+    }
+    // It waits for udev unless /sys is read-only, as in a container, and gives up root.
+    fs::write(
+        "/run/networkd.sh",
+        "mkdir -p /run/systemd/network /run/networkd/links /run/networkd/leases /run/systemd/netif
+         mkdir -p /etc/systemd/network
+         chown -R systemd-network /run/networkd
+         mount --bind /run/networkd /run/systemd/netif
+         mount --bind /run/networkd.files /run/systemd/network
+         mount -t tmpfs none /etc/systemd/network
+         # There is one already where `ip netns exec` leads.
+         mount -t sysfs sysfs /sys 2>/dev/null || :; mount -o remount,bind,ro /sys
+         for program in /lib/systemd/systemd-networkd /usr/lib/systemd/systemd-networkd; do
+           [ ! -x $program ] || exec $program
+         done\n",
+    )
+    .expect("the script is written");
+    sh(&format!(
+        "{prefix} unshare --mount sh -e /run/networkd.sh > /run/networkd.log 2>&1 &"
+    ));
+}
