@@ -3,6 +3,5 @@
 
 pub mod attempt;
 pub mod debian;
-pub mod depth;
 pub mod lxc;
 pub mod session;

@@ -43,6 +43,13 @@ static DEBIAN_13: Recipe = Recipe {
     scripts: &[COMMON, SYSTEMD],
 };
 
+static TESTING: Recipe = Recipe {
+    name: "base-testing",
+    suite: apt::TESTING,
+    packages: &[COMMON_PACKAGES, SYSTEMD_PACKAGES],
+    scripts: &[COMMON, SYSTEMD],
+};
+
 static TOOLBOX: Recipe = Recipe {
     name: "base-tools",
     suite: apt::SUITE,
@@ -72,6 +79,7 @@ pub fn of(image: Image) -> &'static Recipe {
         Image::Tools => &TOOLBOX,
         Image::Sysvinit => &SYSVINIT_HOST,
         Image::Openrc => &OPENRC_HOST,
+        Image::Forky => &TESTING,
     }
 }
 
