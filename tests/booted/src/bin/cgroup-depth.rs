@@ -1,5 +1,6 @@
-//! What the depth of a cgroup costs the processes in it: `cgroup-depth ROUNDS`, as root, on the test
-//! host or on any machine with cgroup v2, or with cpu, memory and pids in hierarchies of version 1.
+//! What the depth of a cgroup costs the processes in it: `cgroup-depth ROUNDS [DIRECTORY…]`, as root,
+//! on the test host or on any machine with cgroup v2, or with cpu, memory and pids in hierarchies of
+//! version 1, or in the hierarchies whose directories are named.
 //!
 //! It makes a chain of ten cgroups with a leaf in each, and does the same things in leaf after leaf,
 //! once a round; the depths of a round take turns. Depth 4 is there twice: what its two columns differ
@@ -49,15 +50,20 @@ fn main() -> Result<()> {
         Some(INSIDE) => measure(&arguments.map(PathBuf::from).collect::<Vec<_>>()),
         Some(rounds) => {
             let rounds = rounds.parse().ok().filter(|rounds| *rounds > 0);
-            table(rounds.context("the number of rounds is a number from 1 on")?)
+            let rounds = rounds.context("the number of rounds is a number from 1 on")?;
+            let named: Vec<_> = arguments.map(PathBuf::from).collect();
+            match named.is_empty() {
+                true => table(rounds, hierarchies()?),
+                false => table(rounds, named),
+            }
         }
-        None => bail!("usage: cgroup-depth ROUNDS"),
+        None => bail!("usage: cgroup-depth ROUNDS [DIRECTORY…]"),
     }
 }
 
 /// All rounds; takes the cgroups away again whatever happens.
-fn table(rounds: usize) -> Result<()> {
-    let chains = hierarchies()?
+fn table(rounds: usize, hierarchies: Vec<PathBuf>) -> Result<()> {
+    let chains = hierarchies
         .into_iter()
         .map(Chain::make)
         .collect::<Result<Vec<_>>>()?;
@@ -151,9 +157,13 @@ impl Chain {
             }
             let next = parent.join(&name);
             chain.mkdir(next.clone())?;
-            let control = next.join("cgroup.subtree_control");
-            if control.exists() {
-                fs::write(&control, CONTROLLERS)
+            // Version 2 alone, and only what is there: other hierarchies may have the controllers.
+            if let Ok(there) = fs::read_to_string(next.join("cgroup.controllers")) {
+                let wanted = |name: &&str| ["cpu", "memory", "pids"].contains(name);
+                let wanted = there.split_whitespace().filter(wanted);
+                let on: String = wanted.map(|name| format!("+{name} ")).collect();
+                let control = next.join("cgroup.subtree_control");
+                fs::write(&control, on)
                     .with_context(|| format!("cannot write {}", control.display()))?;
             }
             chain.parents.push(next);
