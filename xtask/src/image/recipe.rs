@@ -28,6 +28,8 @@ const TOOLS: &str = include_str!("../../image/tools.sh");
 const INITTAB: &str = include_str!("../../image/inittab.sh");
 const SYSVINIT: &str = include_str!("../../image/sysvinit.sh");
 const OPENRC: &str = include_str!("../../image/openrc.sh");
+/// Programs of systemd 258 and later say ENOSYS without it. The mount namespace is the script's own.
+const PROC: &str = "mount -t proc proc \"$tree/proc\"\n";
 
 static DEBIAN_12: Recipe = Recipe {
     name: "base-debian12",
@@ -47,7 +49,7 @@ static TESTING: Recipe = Recipe {
     name: "base-testing",
     suite: apt::TESTING,
     packages: &[COMMON_PACKAGES, SYSTEMD_PACKAGES],
-    scripts: &[COMMON, SYSTEMD],
+    scripts: &[COMMON, PROC, SYSTEMD],
 };
 
 static TOOLBOX: Recipe = Recipe {

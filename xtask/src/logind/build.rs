@@ -170,6 +170,8 @@ pub fn build(
     compiler.args(["-shared", "-fPIC", "-Wall", "-Werror", "-O1", "-o"]);
     compiler.arg(root.join(&security).join(DATA_MODULE));
     compiler.arg(workspace.root.join("tests/booted/pam/set_delegate.c"));
+    // systemd from 258 on loads libpam when it needs it, and modules do not find it there.
+    compiler.arg("-lpam");
     progress.run("building a module that sets PAM data", &mut compiler)?;
     Ok(root)
 }
