@@ -5,8 +5,8 @@
 //! It makes a chain of ten cgroups with a leaf in each, and does the same things in leaf after leaf,
 //! once a round; the depths of a round take turns. Depth 4 is there twice: what its two columns differ
 //! by is what all other differences have to be measured with. Prints the table of
-//! logind-patches/README.md: medians, and the quartiles of what one level more costs, by the line that
-//! fits a round best.
+//! logind-patches/README.md: medians, the quartiles at depth 4, and those of what one level more costs, by
+//! the line that fits a round best.
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Result, bail, ensure};
@@ -21,6 +21,8 @@ use std::time::Instant;
 /// A session's leaf is the fourth below the root, and a column beside it shows the noise.
 const DEPTHS: [usize; 11] = [1, 2, 3, 4, 4, 5, 6, 7, 8, 9, 10];
 const DEEPEST: usize = 10;
+/// The column of a session's leaf.
+const SESSION: usize = 3;
 const CONTROLLERS: &str = "+cpu +memory +pids";
 const ROOT: &str = "/sys/fs/cgroup";
 /// What tells the program that it is to measure in the leaves given.
@@ -79,8 +81,8 @@ fn table(rounds: usize, hierarchies: Vec<PathBuf>) -> Result<()> {
         }
     }
     let names = DEPTHS.map(|depth| depth.to_string()).join(" | ");
-    println!("| µs at depth | {names} | a level more |");
-    println!("|{}", "---|".repeat(DEPTHS.len() + 2));
+    println!("| µs at depth | {names} | half of all at 4 | a level more |");
+    println!("|{}", "---|".repeat(DEPTHS.len() + 3));
     for ((name, ..), columns) in ACTIONS.iter().zip(&taken) {
         let medians: Vec<_> = columns
             .iter()
@@ -88,9 +90,11 @@ fn table(rounds: usize, hierarchies: Vec<PathBuf>) -> Result<()> {
             .collect();
         let slopes: Vec<_> = (0..rounds).map(|round| slope(columns, round)).collect();
         let [low, middle, high] = [0.25, 0.5, 0.75].map(|part| percent(quantile(&slopes, part)));
+        let half = [0.25, 0.75].map(|part| short(quantile(&columns[SESSION], part)));
         println!(
-            "| {name} | {} | {middle} ({low} to {high}) |",
-            medians.join(" | ")
+            "| {name} | {} | {} | {middle} ({low} to {high}) |",
+            medians.join(" | "),
+            half.join(" to ")
         );
     }
     Ok(())
