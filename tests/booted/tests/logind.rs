@@ -13,7 +13,7 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(60);
 const LIMIT: Duration = Duration::from_secs(180);
 /// For the table of depths.
-const ROUNDS: u32 = 9;
+const ROUNDS: u32 = 5;
 /// As often as it takes: systemd refuses the sixth start within ten seconds.
 const RESTART: &str = "systemctl reset-failed systemd-logind && systemctl restart systemd-logind";
 /// What the setting is where nothing else is said.
