@@ -28,18 +28,19 @@ const ROOT: &str = "/sys/fs/cgroup";
 /// What tells the program that it is to measure in the leaves given.
 const INSIDE: &str = "--inside";
 /// More than glibc ever takes from its heap: each time it is mapped afresh.
-const BUFFER: usize = 48 << 20;
+const PAGES: usize = (48 << 20) / PAGE;
 const PAGE: usize = 4096;
 
 /// The cgroups of one depth, one a hierarchy.
 type Leaves = [PathBuf];
-type Action = fn(&Leaves) -> Result<()>;
+/// What happens in them, that many times.
+type Action = fn(&Leaves, usize) -> Result<()>;
 
 /// A name, how often it happens in one call, and what happens.
 const ACTIONS: [(&str, usize, Action); 7] = [
     ("fork, exec, exit and wait", 40, start_programs),
     ("a thread, begun and ended", 100, start_threads),
-    ("a fresh page of memory", BUFFER / PAGE, touch_pages),
+    ("a fresh page of memory", PAGES, touch_pages),
     ("two context switches", 200, switch),
     ("reading /proc/self/cgroup", 200, read_place),
     ("a move to a sibling and back", 10, move_away),
@@ -47,11 +48,14 @@ const ACTIONS: [(&str, usize, Action); 7] = [
 ];
 
 fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    match arguments.next().as_deref() {
-        Some(INSIDE) => measure(&arguments.map(PathBuf::from).collect::<Vec<_>>()),
+    let mut arguments = std::env::args_os().skip(1);
+    match arguments.next() {
+        Some(inside) if inside == INSIDE => {
+            measure(&arguments.map(PathBuf::from).collect::<Vec<_>>())
+        }
         Some(rounds) => {
-            let rounds = rounds.parse().ok().filter(|rounds| *rounds > 0);
+            let rounds = rounds.to_str().and_then(|rounds| rounds.parse().ok());
+            let rounds = rounds.filter(|rounds| *rounds > 0);
             let rounds = rounds.context("the number of rounds is a number from 1 on")?;
             let named: Vec<_> = arguments.map(PathBuf::from).collect();
             match named.is_empty() {
@@ -205,7 +209,7 @@ fn measure(leaves: &Leaves) -> Result<()> {
     enter(leaves)?;
     for (name, count, act) in ACTIONS {
         let begin = Instant::now();
-        act(leaves).context(name)?;
+        act(leaves, count).context(name)?;
         println!("{}", begin.elapsed().as_secs_f64() * 1e6 / count as f64);
     }
     Ok(())
@@ -220,23 +224,23 @@ fn enter(leaves: &Leaves) -> Result<()> {
     Ok(())
 }
 
-fn start_programs(_: &Leaves) -> Result<()> {
-    for _ in 0..40 {
+fn start_programs(_: &Leaves, count: usize) -> Result<()> {
+    for _ in 0..count {
         ensure!(Command::new("/bin/true").status()?.success(), "/bin/true");
     }
     Ok(())
 }
 
-fn start_threads(_: &Leaves) -> Result<()> {
-    for _ in 0..100 {
+fn start_threads(_: &Leaves, count: usize) -> Result<()> {
+    for _ in 0..count {
         let ended = thread::Builder::new().spawn(|| {})?.join();
         ensure!(ended.is_ok(), "a thread that does nothing failed");
     }
     Ok(())
 }
 
-fn touch_pages(_: &Leaves) -> Result<()> {
-    let mut buffer = vec![0_u8; BUFFER];
+fn touch_pages(_: &Leaves, count: usize) -> Result<()> {
+    let mut buffer = vec![0_u8; count * PAGE];
     for page in buffer.chunks_mut(PAGE) {
         page[0] = 1;
     }
@@ -245,18 +249,18 @@ fn touch_pages(_: &Leaves) -> Result<()> {
 }
 
 /// A byte there and back between two threads.
-fn switch(_: &Leaves) -> Result<()> {
+fn switch(_: &Leaves, count: usize) -> Result<()> {
     let (mut here, mut there) = (pipe()?, pipe()?);
     let answering = thread::spawn(move || -> std::io::Result<()> {
         let mut byte = [0];
-        for _ in 0..200 {
+        for _ in 0..count {
             here.0.read_exact(&mut byte)?;
             there.1.write_all(&byte)?;
         }
         Ok(())
     });
     let mut byte = [0];
-    for _ in 0..200 {
+    for _ in 0..count {
         here.1.write_all(&byte)?;
         there.0.read_exact(&mut byte)?;
     }
@@ -264,24 +268,24 @@ fn switch(_: &Leaves) -> Result<()> {
     Ok(answered?)
 }
 
-fn read_place(_: &Leaves) -> Result<()> {
-    for _ in 0..200 {
+fn read_place(_: &Leaves, count: usize) -> Result<()> {
+    for _ in 0..count {
         black_box(fs::read("/proc/self/cgroup")?);
     }
     Ok(())
 }
 
-fn move_away(leaves: &Leaves) -> Result<()> {
+fn move_away(leaves: &Leaves, count: usize) -> Result<()> {
     let others: Vec<_> = leaves.iter().map(|leaf| sibling(leaf)).collect();
-    for _ in 0..10 {
+    for _ in 0..count {
         enter(&others)?;
         enter(leaves)?;
     }
     Ok(())
 }
 
-fn make_cgroups(leaves: &Leaves) -> Result<()> {
-    for _ in 0..10 {
+fn make_cgroups(leaves: &Leaves, count: usize) -> Result<()> {
+    for _ in 0..count {
         for leaf in leaves {
             fs::create_dir(leaf.join("child"))?;
             fs::remove_dir(leaf.join("child"))?;
