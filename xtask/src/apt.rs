@@ -9,6 +9,9 @@ use std::process::{Command, Stdio};
 /// The Debian release that this needs to run on: its apt sources are where packages come from.
 pub const SUITE: &str = "bookworm";
 
+/// The release that is being made.
+pub const TESTING: &str = "forky";
+
 /// What makes and boots the test host.
 pub const IMAGE_PACKAGES: &[&str] = &[
     "user-mode-linux",

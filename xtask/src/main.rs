@@ -114,7 +114,7 @@ fn make_images(
     mut names: Vec<berth_test_harness::Image>,
 ) -> anyhow::Result<()> {
     if names.is_empty() {
-        names.extend(berth_test_harness::Image::ALL);
+        names.extend(berth_test_harness::Image::RELEASES);
     }
     image::build_and_make(workspace, progress, &names)
 }

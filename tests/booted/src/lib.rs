@@ -3,7 +3,6 @@
 
 pub mod attempt;
 pub mod debian;
-pub mod depth;
 pub mod lxc;
 pub mod session;
 pub mod units;

@@ -4,13 +4,18 @@
 
 use anyhow::Context;
 use berth_test_harness::{Host, Image, Login, Result, shared};
+use berth_tests_booted::lxc;
 use berth_tests_booted::session::{self, CONSOLE, PROBE, Session, in_service, opened_by};
-use berth_tests_booted::{depth, lxc};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(60);
 const LIMIT: Duration = Duration::from_secs(180);
+/// For the table of depths.
+const ROUNDS: u32 = 5;
+/// As often as it takes: systemd refuses the sixth start within ten seconds.
+const RESTART: &str = "systemctl reset-failed systemd-logind && systemctl restart systemd-logind";
 /// What the setting is where nothing else is said.
 const CONTROLLERS: &str = "cpu memory pids";
 /// Turns controllers on first, as the user of a scope may: nobody else does without our module.
@@ -76,7 +81,7 @@ fn setting(value: &str) -> String {
 /// Sets `DelegateSessionCgroups=`; new sessions show it.
 fn set(host: &Host, value: &str) -> Result {
     host.write("/etc/systemd/logind.conf.d/test.conf", &setting(value))?;
-    host.root("systemctl restart systemd-logind")?.ok()?;
+    host.root(RESTART)?.ok()?;
     Ok(())
 }
 
@@ -186,6 +191,23 @@ fn sessions_are_hers_without_the_module(image: Image) -> Result {
     Ok(())
 }
 
+/// Classes that came after systemd 252.
+fn lighter_sessions_are_hers_too(image: Image) -> Result {
+    let (host, _turn) = host(image)?;
+    with_module(host, false)?;
+    let classes: &[_] = match image {
+        Image::Trixie => &["background-light"],
+        _ => &["background-light", "user-light"],
+    };
+    for class in classes {
+        let line = format!("optional pam_systemd.so class={class}");
+        let command = by_service(host, &[&line], "alice", ENABLE_AND_PROBE)?;
+        let delegated = opened_by(host, &command)?.is_delegated("alice", 1000);
+        delegated.map_err(|error| error.context(class.to_string()))?;
+    }
+    Ok(())
+}
+
 fn the_module_finds_it_done(image: Image) -> Result {
     let (host, _turn) = host(image)?;
     let alice = host.login("alice")?;
@@ -235,10 +257,10 @@ fn it_stays_hers(image: Image) -> Result {
         let scope = format!("session-{}.scope", first.get("id"));
         for change in [
             "systemctl daemon-reload".to_owned(),
-            "systemctl restart systemd-logind".to_owned(),
+            RESTART.to_owned(),
             format!("systemctl set-property --runtime {scope} MemoryHigh=500M TasksMax=2000"),
             "systemctl daemon-reexec".to_owned(),
-            "systemctl daemon-reload && systemctl restart systemd-logind".to_owned(),
+            format!("systemctl daemon-reload && {RESTART}"),
         ] {
             host.root(&change)?.ok()?;
             let now = probe(&alice, PROBE)?;
@@ -255,20 +277,25 @@ fn it_stays_hers(image: Image) -> Result {
 fn others_are_left_alone(image: Image) -> Result {
     let (host, _turn) = host(image)?;
     set(host, "yes")?;
-    for (class, user) in [
+    let later: &[_] = match image {
+        Image::Tools => &[],
+        _ => &[("user-early", "alice"), ("user-incomplete", "alice")],
+    };
+    let all = [
         ("greeter", "alice"),
         ("lock-screen", "alice"),
         ("manager", "alice"),
         // A system user, as display managers have one.
         ("user", "daemon"),
         ("background", "daemon"),
-    ] {
+    ];
+    for (class, user) in all.iter().chain(later) {
         let line = format!("optional pam_systemd.so class={class}");
         let command = by_service(host, &[&line], user, PROBE)?;
         let opened = opened_by(host, &command)?;
         let untouched = opened.is_untouched();
         untouched.map_err(|error| error.context(format!("{class} of {user}")))?;
-        if class != "manager" {
+        if *class != "manager" {
             assert!(opened.base().contains("/session-"), "{opened:#?}");
         }
     }
@@ -315,7 +342,7 @@ fn pam_data_is_enough(image: Image) -> Result {
     let swap = |from: &str, to: &str| -> Result {
         host.root(&format!(
             "for f in {files}; do mv $f $f{to} && mv $f{from} $f || exit; done; \
-             systemctl daemon-reload && systemctl restart systemd-logind"
+             systemctl daemon-reload && {RESTART}"
         ))?
         .ok()?;
         Ok(())
@@ -351,7 +378,7 @@ fn all_else_is_as_before(image: Image) -> Result {
     let ok = |command: &str| alice.run_for(command, LIMIT)?.ok();
 
     // Scopes and services of her service manager.
-    let own = ok("systemd-run --user --scope --quiet sh -c 'cat /proc/$$/cgroup'")?;
+    let own = ok("systemd-run --user --scope --quiet cat /proc/self/cgroup")?;
     assert!(own.contains("/user@1000.service/"), "{own}");
     let own = ok("systemd-run --user --wait --pipe --quiet cat /proc/self/cgroup")?;
     assert!(own.contains("/user@1000.service/"), "{own}");
@@ -435,19 +462,21 @@ fn she_prepares_no_leaf_for_root(image: Image) -> Result {
 /// Prints the table of logind-patches/README.md.
 fn depth_has_its_price(image: Image) -> Result {
     let (host, _turn) = host(image)?;
-    host.write("/root/depth.pl", depth::PROGRAM)?;
-    let table = host.root_for("nice -n -10 perl /root/depth.pl", Duration::from_secs(1200))?;
-    let table = table.ok()?;
-    let rows: Vec<_> = table
-        .lines()
-        .filter(|l| l.starts_with("depth: | "))
-        .collect();
-    assert_eq!(rows.len(), 5, "{table}");
-    for row in rows {
-        assert_eq!(row.split(" | ").count(), 7, "{row}");
-        println!("{}", row.trim_start_matches("depth: "));
-    }
-    assert!(!host.root("test -e /sys/fs/cgroup/leaf")?.success());
+    let program = Path::new(env!("CARGO_BIN_EXE_cgroup-depth"));
+    let dir = program.parent().context("a program has a directory")?;
+    let dir = dir.display();
+    host.root(&format!(
+        "mount -t hostfs -o {dir} none /mnt && cp /mnt/cgroup-depth /root/; umount /mnt"
+    ))?
+    .ok()?;
+    let measure = format!("nice -n -10 /root/cgroup-depth {ROUNDS}");
+    let table = host.root_for(&measure, Duration::from_secs(1200))?.ok()?;
+    println!("{table}");
+    let rows: Vec<_> = table.lines().map(|row| row.split(" | ").count()).collect();
+    // A heading, the line below it, seven rows: a name, eleven depths, quartiles, a slope.
+    assert_eq!(rows, [14, 1, 14, 14, 14, 14, 14, 14, 14], "{table}");
+    let left = host.root("ls -d /sys/fs/cgroup/berth-depth-*")?;
+    assert!(!left.success(), "{left}");
     Ok(())
 }
 
@@ -486,6 +515,22 @@ mod systemd_257 {
     tests_on! { Image::Trixie,
         the_setting_is_known
         sessions_are_hers_without_the_module
+        lighter_sessions_are_hers_too
+        the_module_finds_it_done
+        it_stays_hers
+        others_are_left_alone
+        pam_data_decides
+        pam_data_is_enough
+        all_else_is_as_before
+        she_prepares_no_leaf_for_root
+    }
+}
+
+mod systemd_262 {
+    tests_on! { Image::Forky,
+        the_setting_is_known
+        sessions_are_hers_without_the_module
+        lighter_sessions_are_hers_too
         the_module_finds_it_done
         it_stays_hers
         others_are_left_alone

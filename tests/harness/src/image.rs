@@ -20,6 +20,8 @@ pub enum Image {
     Sysvinit,
     /// Debian 12 with Berth, without systemd: OpenRC and elogind.
     Openrc,
+    /// Debian's testing suite with Berth: the newest systemd there is.
+    Forky,
 }
 
 /// How a host mounts control groups.
@@ -69,7 +71,18 @@ const SCRIPTS: Init = Init {
 
 impl Image {
     /// Every image, in the order of their declaration.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
+        Self::Stock,
+        Self::Berth,
+        Self::Trixie,
+        Self::Tools,
+        Self::Sysvinit,
+        Self::Openrc,
+        Self::Forky,
+    ];
+
+    /// Those that are made when none is named. What changes every day is made only by name.
+    pub const RELEASES: [Self; 6] = [
         Self::Stock,
         Self::Berth,
         Self::Trixie,
@@ -87,6 +100,7 @@ impl Image {
             Self::Tools => "tools",
             Self::Sysvinit => "sysvinit",
             Self::Openrc => "openrc",
+            Self::Forky => "forky",
         }
     }
 
@@ -109,7 +123,7 @@ impl Image {
 
     pub(crate) fn init(self) -> &'static Init {
         match self {
-            Self::Stock | Self::Berth | Self::Trixie | Self::Tools => &SYSTEMD,
+            Self::Stock | Self::Berth | Self::Trixie | Self::Tools | Self::Forky => &SYSTEMD,
             Self::Sysvinit | Self::Openrc => &SCRIPTS,
         }
     }
@@ -125,12 +139,12 @@ impl Image {
                 "systemd.unified_cgroup_hierarchy=0",
                 "systemd.legacy_systemd_cgroup_controller=1",
             ],
-            // systemd 256 and 257 want to be told twice.
-            (Self::Trixie, Cgroups::Hybrid) => &[
+            // systemd 256 and 257 want to be told twice; later ones know version 2 alone.
+            (Self::Trixie | Self::Forky, Cgroups::Hybrid) => &[
                 "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1",
                 "systemd.unified_cgroup_hierarchy=0",
             ],
-            (Self::Trixie, Cgroups::V1) => &[
+            (Self::Trixie | Self::Forky, Cgroups::V1) => &[
                 "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1",
                 "systemd.unified_cgroup_hierarchy=0",
                 "systemd.legacy_systemd_cgroup_controller=1",

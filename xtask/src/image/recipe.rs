@@ -28,6 +28,8 @@ const TOOLS: &str = include_str!("../../image/tools.sh");
 const INITTAB: &str = include_str!("../../image/inittab.sh");
 const SYSVINIT: &str = include_str!("../../image/sysvinit.sh");
 const OPENRC: &str = include_str!("../../image/openrc.sh");
+/// Programs of systemd 258 and later say ENOSYS without it. The mount namespace is the script's own.
+const PROC: &str = "mount -t proc proc \"$tree/proc\"\n";
 
 static DEBIAN_12: Recipe = Recipe {
     name: "base-debian12",
@@ -41,6 +43,13 @@ static DEBIAN_13: Recipe = Recipe {
     suite: "trixie",
     packages: &[COMMON_PACKAGES, SYSTEMD_PACKAGES],
     scripts: &[COMMON, SYSTEMD],
+};
+
+static TESTING: Recipe = Recipe {
+    name: "base-testing",
+    suite: apt::TESTING,
+    packages: &[COMMON_PACKAGES, SYSTEMD_PACKAGES],
+    scripts: &[COMMON, PROC, SYSTEMD],
 };
 
 static TOOLBOX: Recipe = Recipe {
@@ -72,6 +81,7 @@ pub fn of(image: Image) -> &'static Recipe {
         Image::Tools => &TOOLBOX,
         Image::Sysvinit => &SYSVINIT_HOST,
         Image::Openrc => &OPENRC_HOST,
+        Image::Forky => &TESTING,
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Dialect {
 
 pub static OF_252: Dialect = Dialect {
     switch: ["false", "true"],
-    off: &["gnu-efi"],
+    off: &["gnu-efi", "libidn", "libiptc"],
     options: &["split-usr=true", "default-hierarchy=unified"],
     library: "libsystemd-shared-252.so",
 };
@@ -34,6 +34,8 @@ pub static OF_257: Dialect = Dialect {
     off: &[
         "bootloader",
         "libarchive",
+        "libidn",
+        "libiptc",
         "passwdqc",
         "ukify",
         "vmspawn",
@@ -41,6 +43,21 @@ pub static OF_257: Dialect = Dialect {
     ],
     options: &["tty-mode=0600", "utmp=false"],
     library: "libsystemd-shared-257.so",
+};
+
+pub static OF_262: Dialect = Dialect {
+    switch: ["disabled", "enabled"],
+    off: &[
+        "bootloader",
+        "imds",
+        "libarchive",
+        "passwdqc",
+        "ukify",
+        "vmspawn",
+        "xenctrl",
+    ],
+    options: &["tty-mode=0600", "utmp=false"],
+    library: "libsystemd-shared-262.so",
 };
 
 /// The same for all versions.
@@ -79,9 +96,7 @@ const OFF: &[&str] = &[
     "libcryptsetup-plugins",
     "libcurl",
     "libfido2",
-    "libidn",
     "libidn2",
-    "libiptc",
     "lz4",
     "man",
     "microhttpd",
@@ -155,6 +170,8 @@ pub fn build(
     compiler.args(["-shared", "-fPIC", "-Wall", "-Werror", "-O1", "-o"]);
     compiler.arg(root.join(&security).join(DATA_MODULE));
     compiler.arg(workspace.root.join("tests/booted/pam/set_delegate.c"));
+    // systemd from 258 on loads libpam when it needs it, and modules do not find it there.
+    compiler.arg("-lpam");
     progress.run("building a module that sets PAM data", &mut compiler)?;
     Ok(root)
 }
@@ -205,7 +222,7 @@ mod tests {
 
     #[test]
     fn each_option_is_set_once() {
-        for dialect in [&OF_252, &OF_257] {
+        for dialect in [&OF_252, &OF_257, &OF_262] {
             let mut names: Vec<_> = dialect
                 .arguments()
                 .iter()

@@ -66,7 +66,7 @@ pub struct Target {
     dialect: &'static build::Dialect,
 }
 
-static TARGETS: [Target; 2] = [
+static TARGETS: [Target; 3] = [
     Target {
         name: "252",
         suite: apt::SUITE,
@@ -80,6 +80,13 @@ static TARGETS: [Target; 2] = [
         source: "257.13-1~deb13u1",
         image: Image::Trixie,
         dialect: &build::OF_257,
+    },
+    Target {
+        name: "262",
+        suite: apt::TESTING,
+        source: "262-1",
+        image: Image::Forky,
+        dialect: &build::OF_262,
     },
 ];
 
@@ -147,7 +154,7 @@ mod tests {
     fn a_series_is_named_by_systemds_version() {
         assert_eq!(Target::by_name("252").unwrap().suite, "bookworm");
         let error = Target::by_name("253").unwrap_err().to_string();
-        assert!(error.contains("252, 257"), "{error}");
+        assert!(error.contains("252, 257, 262"), "{error}");
         for target in &TARGETS {
             assert!(target.source.starts_with(target.name));
         }
