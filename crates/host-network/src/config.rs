@@ -16,6 +16,9 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
+/// The first address and the last.
+pub type Range = (Ipv4Addr, Ipv4Addr);
+
 /// The bridge's address unless the configuration says otherwise: a corner of 10/8 that routers
 /// and other container programs do not start with.
 const DEFAULT_ADDRESS: &str = "10.209.0.1/24";
@@ -57,7 +60,7 @@ pub struct Config {
     /// Its hardware address, if it is not to be the host's own choice.
     pub mac: Option<Mac>,
     /// First and last address that containers are given; none if there is no DHCP.
-    pub dhcp: Option<(Ipv4Addr, Ipv4Addr)>,
+    pub dhcp: Option<Range>,
     /// How many addresses are given away at once; none: all of the range.
     pub dhcp_max: Option<u32>,
     /// Whether an address is looked for on the bridge before it is given away.
@@ -252,22 +255,20 @@ impl Config {
         };
         let dhcp = match (&file.dhcp_range, file.dhcp) {
             (Some(text), true) => {
-                Some(range(text.get_ref(), address).map_err(|why| because(text, why))?)
+                let found = range(text.get_ref(), '-', address);
+                Some(found.map_err(|why| because(text, &why))?)
             }
             (Some(text), false) => {
                 return Err(because(text, "there is no range where dhcp is false"));
             }
             // A range of LXC's is one of LXC's address.
-            (None, true) if file.address.is_none() && lxc.dhcp_range.is_some() => {
-                let text = lxc.dhcp_range.as_deref().unwrap_or_default();
-                let found = range(text, address).map_err(|why| Error::Config {
-                    path: LxcNet::file().to_owned(),
-                    line: None,
-                    why: format!("LXC_DHCP_RANGE “{}”: {why}", text.replacen('-', ",", 1)),
-                })?;
-                Some(found)
-            }
-            (None, true) => Some(default_range(address)),
+            (None, true) => match lxc.dhcp_range.as_ref().filter(|_| file.address.is_none()) {
+                Some(text) => Some(
+                    range(&text.text, ',', address)
+                        .map_err(|why| text.wrong("LXC_DHCP_RANGE", &why))?,
+                ),
+                None => Some(default_range(address)),
+            },
             (None, false) => None,
         };
         let domain = match &file.domain {
@@ -275,13 +276,9 @@ impl Config {
             Some(text) if is_domain(text.get_ref()) => Some(text.get_ref().clone()),
             Some(text) => return Err(because(text, "expected a domain name, like berth.internal")),
             None => match &lxc.domain {
-                Some(domain) if is_domain(domain) => Some(domain.clone()),
+                Some(domain) if is_domain(&domain.text) => Some(domain.text.clone()),
                 Some(domain) => {
-                    return Err(Error::Config {
-                        path: LxcNet::file().to_owned(),
-                        line: None,
-                        why: format!("LXC_DOMAIN “{domain}”: expected a domain name"),
-                    });
+                    return Err(domain.wrong("LXC_DOMAIN", "expected a domain name, like lxc"));
                 }
                 None => None,
             },
@@ -424,25 +421,25 @@ fn own_network(bridge: &InterfaceName) -> SixAddress {
     SixAddress::unique_local(id.trim(), bridge.as_str())
 }
 
-fn range(text: &str, address: HostAddress) -> Result<(Ipv4Addr, Ipv4Addr), &'static str> {
-    const FORM: &str = "expected two addresses, like 10.209.0.2-10.209.0.254";
-    let (first, last) = text.split_once('-').ok_or(FORM)?;
-    let first: Ipv4Addr = first.trim().parse().map_err(|_| FORM)?;
-    let last: Ipv4Addr = last.trim().parse().map_err(|_| FORM)?;
+fn range(text: &str, between: char, address: HostAddress) -> Result<Range, String> {
+    let form = || format!("expected two addresses, like 10.209.0.2{between}10.209.0.254");
+    let (first, last) = text.split_once(between).ok_or_else(form)?;
+    let first: Ipv4Addr = first.trim().parse().map_err(|_| form())?;
+    let last: Ipv4Addr = last.trim().parse().map_err(|_| form())?;
     if first > last {
-        return Err("the first address is behind the last");
+        return Err("the first address is behind the last".to_owned());
     }
     if !address.subnet.has_host(first) || !address.subnet.has_host(last) {
-        return Err("not in the bridge's network, or its first or last address");
+        return Err("not in the bridge's network, or its first or last address".to_owned());
     }
     if first == address.ip && last == address.ip {
-        return Err("the bridge itself has the only address");
+        return Err("the bridge itself has the only address".to_owned());
     }
     Ok((first, last))
 }
 
 /// The longer stretch of the network beside the bridge's own address.
-fn default_range(address: HostAddress) -> (Ipv4Addr, Ipv4Addr) {
+fn default_range(address: HostAddress) -> Range {
     let own = address.ip.to_bits();
     let first = address.subnet.network().to_bits() + 1;
     let last = address.subnet.last().to_bits() - 1;
@@ -470,6 +467,7 @@ fn is_domain(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lxc_net::OnLine;
     use proptest::prelude::*;
 
     fn parse(text: &str) -> Result<Config, String> {
@@ -541,7 +539,10 @@ mod tests {
         let lxc = LxcNet {
             bridge: Some("lxcbr0".parse().unwrap()),
             address: Some("10.0.3.1/24".parse().unwrap()),
-            dhcp_range: Some("10.0.3.5-10.0.3.9".to_owned()),
+            dhcp_range: Some(OnLine {
+                text: "10.0.3.5,10.0.3.9".to_owned(),
+                line: 4,
+            }),
             ping: Some(true),
             ipv6: Some(None),
             ..LxcNet::default()
@@ -556,6 +557,39 @@ mod tests {
         assert_eq!(config.bridge.as_str(), "br1");
         assert_eq!(config.dhcp.unwrap().1.to_string(), "10.9.0.254");
         assert!(config.ipv6.is_some());
+    }
+
+    #[test]
+    fn what_lxc_was_told_wrongly_has_its_line_too() {
+        let on = |text: &str| {
+            Some(OnLine {
+                text: text.to_owned(),
+                line: 7,
+            })
+        };
+        let said = |lxc: LxcNet| {
+            let error = Config::with("", Path::new("net.toml"), &lxc).unwrap_err();
+            error.to_string()
+        };
+        for (range, word) in [
+            ("10.209.0.2", "like 10.209.0.2,10.209.0.254"),
+            ("10.209.1.2,10.209.1.9", "network"),
+            ("10.209.0.9,10.209.0.2", "behind"),
+        ] {
+            let dhcp_range = on(range);
+            let error = said(LxcNet {
+                dhcp_range,
+                ..LxcNet::default()
+            });
+            let start = format!("/etc/default/lxc-net:7: LXC_DHCP_RANGE “{range}”: ");
+            assert!(error.starts_with(&start) && error.contains(word), "{error}");
+        }
+        let error = said(LxcNet {
+            domain: on("-x"),
+            ..LxcNet::default()
+        });
+        let start = "/etc/default/lxc-net:7: LXC_DOMAIN “-x”: ";
+        assert!(error.starts_with(start), "{error}");
     }
 
     #[test]

@@ -20,6 +20,26 @@ const FILE: &str = "/etc/default/lxc-net";
 /// LXC's own lxc-net has set up its bridge.
 const IS_UP: &str = "/run/lxc/network_up";
 
+/// A value that is looked at where more is known, and its line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnLine {
+    /// The value.
+    pub text: String,
+    /// From 1.
+    pub line: usize,
+}
+
+impl OnLine {
+    /// What is wrong with it, as the value of this variable.
+    pub fn wrong(&self, variable: &str, why: &str) -> Error {
+        Error::Config {
+            path: PathBuf::from(FILE),
+            line: Some(self.line),
+            why: format!("{variable} “{}”: {why}", self.text),
+        }
+    }
+}
+
 /// What the file sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LxcNet {
@@ -29,8 +49,9 @@ pub struct LxcNet {
     pub mac: Option<Mac>,
     /// `LXC_ADDR` with `LXC_NETMASK` or the prefix of `LXC_NETWORK`
     pub address: Option<HostAddress>,
-    /// `LXC_DHCP_RANGE`, as net.toml has it.
-    pub dhcp_range: Option<String>,
+    /// `LXC_DHCP_RANGE`, two addresses with a comma between; whether they fit the bridge's network is
+    /// for who knows that.
+    pub dhcp_range: Option<OnLine>,
     /// `LXC_DHCP_MAX`
     pub dhcp_max: Option<u32>,
     /// `LXC_DHCP_CONFILE`
@@ -38,7 +59,7 @@ pub struct LxcNet {
     /// `LXC_DHCP_PING`
     pub ping: Option<bool>,
     /// `LXC_DOMAIN`
-    pub domain: Option<String>,
+    pub domain: Option<OnLine>,
     /// `LXC_USE_NFT`
     pub firewall: Option<FirewallChoice>,
     /// `LXC_IPV6_ENABLE`, `LXC_IPV6_ADDR`; the inner one: none if there is to be no IPv6.
@@ -73,11 +94,10 @@ impl LxcNet {
                     Ok(ip) => format!("{ip}/64").parse().map_err(str::to_owned),
                     Err(_) => Err("expected an IPv6 address".to_owned()),
                 };
-                let mask = variables.parsed("LXC_IPV6_MASK", |text| match text {
+                variables.parsed("LXC_IPV6_MASK", |text| match text {
                     "64" => Ok(()),
                     _ => Err("the prefix must be 64".to_owned()),
                 })?;
-                let _: Option<()> = mask;
                 Some(Some(variables.value(own, &address, parse)?))
             }
         };
@@ -91,11 +111,7 @@ impl LxcNet {
                 mac.ok_or_else(|| "expected an Ethernet address of one host".to_owned())
             })?,
             address: variables.address()?,
-            dhcp_range: variables.parsed("LXC_DHCP_RANGE", |text| {
-                let parts = text.split_once(',');
-                let (first, last) = parts.ok_or("expected two addresses with a comma between")?;
-                Ok(format!("{first}-{last}"))
-            })?,
+            dhcp_range: variables.on_line("LXC_DHCP_RANGE"),
             dhcp_max: variables.parsed("LXC_DHCP_MAX", |text| {
                 let max = text.parse().ok().filter(|max| *max > 0);
                 max.ok_or_else(|| "expected a number of leases".to_owned())
@@ -108,18 +124,13 @@ impl LxcNet {
                 }
             })?,
             ping: variables.switch("LXC_DHCP_PING")?,
-            domain: variables.parsed("LXC_DOMAIN", |text| Ok(text.to_owned()))?,
+            domain: variables.on_line("LXC_DOMAIN"),
             firewall: variables.switch("LXC_USE_NFT")?.and_then(|nft| match nft {
                 true => None,
                 false => Some(FirewallChoice::Iptables),
             }),
             ipv6,
         })
-    }
-
-    /// The file, for messages.
-    pub fn file() -> &'static Path {
-        Path::new(FILE)
     }
 }
 
@@ -179,6 +190,12 @@ impl<'a> Variables<'a> {
     ) -> Result<Option<T>, Error> {
         let text = self.get(name);
         text.map(|text| self.value(name, &text, parse)).transpose()
+    }
+
+    fn on_line(&self, name: &str) -> Option<OnLine> {
+        let text = self.get(name)?;
+        let line = self.found(name)?.2;
+        Some(OnLine { text, line })
     }
 
     /// lxc-net compares with `true` and nothing else.
@@ -249,9 +266,10 @@ mod tests {
         .unwrap();
         assert_eq!(found.bridge.unwrap().as_str(), "br-lxc");
         assert_eq!(found.address.unwrap().to_string(), "10.5.0.1/16");
-        assert_eq!(found.dhcp_range.as_deref(), Some("10.5.0.9-10.5.0.99"));
+        assert_eq!(found.dhcp_range.unwrap().text, "10.5.0.9,10.5.0.99");
         assert_eq!((found.dhcp_max, found.ping), (Some(7), Some(false)));
-        assert_eq!(found.domain.as_deref(), Some("lxc"));
+        let domain = found.domain.unwrap();
+        assert_eq!((&*domain.text, domain.line), ("lxc", 11));
         assert_eq!(found.firewall, Some(FirewallChoice::Iptables));
         assert_eq!(found.ipv6.unwrap().unwrap().to_string(), "fd42::1/64");
         assert_eq!(found.mac.unwrap().to_string(), "00:16:3e:00:00:01");
@@ -281,7 +299,6 @@ mod tests {
             ("LXC_BRIDGE=a/b\n", 1, "LXC_BRIDGE"),
             ("\nLXC_ADDR=10.5.0.0\n", 2, "LXC_ADDR"),
             ("LXC_ADDR=10.5.0.1\nLXC_NETMASK=255.0.255.0\n", 2, "netmask"),
-            ("LXC_DHCP_RANGE=10.0.3.2\n", 1, "comma"),
             ("LXC_DHCP_MAX=0\n", 1, "LXC_DHCP_MAX"),
             ("LXC_DHCP_CONFILE=x\n", 1, "absolute"),
             ("LXC_IPV6_ADDR=fe80::1\n", 1, "LXC_IPV6_ADDR"),
