@@ -6,7 +6,7 @@ use crate::pam::Session;
 use crate::{Failure, place, say};
 use berth_cgroups::session::is_session_id;
 use berth_cgroups::{DelegatedBase, Hierarchy};
-use berth_common::{cgroup, path};
+use berth_common::{boot, cgroup, path};
 use berth_kernel::process::Child;
 use berth_kernel::ready::Readiness;
 use berth_kernel::signal::{self, SignalQueue};
@@ -279,16 +279,8 @@ impl Holder {
         }
         let seconds = self.options.stop_seconds;
         let total = seconds.to_string();
-        let words = [
-            "autostart",
-            "--shutdown",
-            "--all",
-            "--ignore-auto",
-            "--total",
-            &total,
-        ];
         let name = &self.person.user.name;
-        match child::berth(&self.person, &words) {
+        match child::berth(&self.person, &boot::stop_all(&total)) {
             Ok((child, said)) => {
                 let limit = Duration::from_secs(seconds).saturating_add(BEYOND);
                 match finish(&child, &mut Some(said), limit, GRACE) {

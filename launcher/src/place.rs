@@ -1,8 +1,10 @@
 //! Whose containers, where they are, and where their runtime files are.
 
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use berth_common::hash::fnv1a;
 use berth_common::{ContainerName, Uid, path};
 use berth_container_config::{berth_toml, distance};
 use berth_kernel::user::User;
@@ -161,7 +163,7 @@ impl Place {
         } else {
             format!(
                 "containers-{:016x}",
-                fnv1a(self.lxcpath.as_os_str().as_encoded_bytes())
+                fnv1a(self.lxcpath.as_os_str().as_bytes().iter().copied())
             )
         }
     }
@@ -194,13 +196,6 @@ fn is_owned_dir(path: &Path, uid: Uid) -> bool {
 fn is_absence(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory)
-}
-
-/// FNV-1a, 64 bits.
-pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 /// The most similar of `names`, if it is similar enough to be what was meant.

@@ -4,7 +4,7 @@ use crate::command::Program;
 use crate::error::{Doing, Error, Result};
 use crate::hold::STOP_AUTOSTART;
 use berth_cgroups::{DelegatedBase, Hierarchy};
-use berth_common::path;
+use berth_common::{boot, path};
 use berth_kernel::cred;
 use berth_kernel::process::PidFd;
 
@@ -19,15 +19,7 @@ pub fn run() -> Result<()> {
     if let Err(error) = enter_leaf() {
         tracing::warn!("{error}");
     }
-    let words = [
-        "autostart",
-        "--shutdown",
-        "--all",
-        "--ignore-auto",
-        "--total",
-        LIMIT_SECONDS,
-    ]
-    .map(Into::into);
+    let words = boot::stop_all(LIMIT_SECONDS).map(Into::into);
     let command = Program::of(uid)?.command(&words, &[])?;
     std::env::set_current_dir("/").doing("enter /")?;
     Err(Error::new(

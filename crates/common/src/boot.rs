@@ -5,6 +5,19 @@ use crate::path;
 /// Stands in [`path::NO_BOOT_DIR`] for all users, but those who have a file in [`path::BOOT_DIR`].
 pub const ALL: &str = "@all";
 
+/// What `berth` is called with to stop all containers of whoever calls it, in order, within so many
+/// seconds.
+pub fn stop_all(seconds: &str) -> [&str; 6] {
+    [
+        "autostart",
+        "--shutdown",
+        "--all",
+        "--ignore-auto",
+        "--total",
+        seconds,
+    ]
+}
+
 /// The file that keeps `user`'s containers from starting at boot, if there is one.
 pub fn refusal(user: &str, exists: impl Fn(&str) -> bool) -> Option<String> {
     // No file is named like such a user.

@@ -7,6 +7,7 @@ pub mod bus;
 pub mod capability;
 pub mod cgroup;
 pub mod exit;
+pub mod hash;
 pub mod id;
 pub mod linger;
 pub mod name;

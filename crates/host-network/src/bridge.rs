@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::journal::{Act, Journal};
 use crate::sysctl;
 use berth_common::InterfaceName;
+use berth_common::hash::fnv1a;
 use berth_netlink::{Address, Bridge, Link, LinkChange, Mac, Socket};
 use std::fs;
 use std::net::IpAddr;
@@ -113,12 +114,8 @@ fn mac_of(name: &InterfaceName) -> Mac {
 }
 
 fn mac_from(id: &str, name: &str) -> Mac {
-    // FNV-1a: spreads; nothing here has to be secret, and the identity does not shine through
-    // 40 bits of it.
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in id.bytes().chain([0]).chain(name.bytes()) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
+    // Nothing here has to be secret, and the identity does not shine through 40 bits of it.
+    let hash = fnv1a(id.bytes().chain([0]).chain(name.bytes()));
     let [a, b, c, d, e, f, g, h] = hash.to_be_bytes();
     Mac([0x02, a ^ f, b ^ g, c ^ h, d, e])
 }

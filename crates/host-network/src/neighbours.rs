@@ -11,6 +11,7 @@
 
 use std::fmt::Write;
 
+use berth_common::hash::fnv1a;
 use berth_netlink::Mac;
 
 use crate::config::{self, Config};
@@ -49,10 +50,7 @@ fn rules(config: &Config, mac: Mac, scope: Scope) -> String {
 
 /// Tells one version of the rules from another.
 fn mark(text: &str) -> String {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("berth-net {hash:016x}")
+    format!("berth-net {:016x}", fnv1a(text.bytes()))
 }
 
 fn body(config: &Config, mac: Mac, scope: Scope, mark: &str) -> String {

@@ -1,5 +1,6 @@
 //! The IPv6 network of a bridge: always 64 bits, as containers' own addresses need it (RFC 4862).
 
+use berth_common::hash::fnv1a;
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
@@ -43,9 +44,7 @@ impl SixAddress {
 
 /// FNV-1a and the last rounds of MurmurHash3, so that each bit depends on all.
 fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
-    let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let mut hash = fnv1a(bytes);
     for factor in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53] {
         hash = (hash ^ (hash >> 33)).wrapping_mul(factor);
     }

@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use berth_common::ContainerName;
+use berth_common::hash::fnv1a;
 
-use crate::place::fnv1a;
 use crate::state::State;
 
 /// The bytes of a request before its data.
@@ -135,7 +135,7 @@ pub fn socket_name(lxcpath: &Path, name: &ContainerName) -> Vec<u8> {
     let plain = [&container[..], b"/command"].concat();
     match plain.len() <= LONGEST_NAME {
         true => plain,
-        false => format!("lxc/{:016x}/command", fnv1a(&container)).into_bytes(),
+        false => format!("lxc/{:016x}/command", fnv1a(container)).into_bytes(),
     }
 }
 

@@ -11,6 +11,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use berth_common::Uid;
+use berth_common::hash::fnv1a;
 use berth_kernel::fs::{self, Durability};
 use berth_kernel::seccomp::Program;
 use berth_kernel::user::User;
@@ -84,12 +85,9 @@ fn empty_if_full(dir: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// FNV-1a, for names and against damage; who attacks writes no file here.
+/// For names and against damage; who attacks writes no file here.
 fn fingerprint(parts: &[&[u8]]) -> u64 {
-    let bytes = parts.iter().copied().flatten();
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    fnv1a(parts.iter().copied().flatten().copied())
 }
 
 fn name(key: &[u8]) -> OsString {
