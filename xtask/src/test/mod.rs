@@ -61,8 +61,11 @@ const TEST_PACKAGES: &[&str] = &[
 const BOOTED: &str = "berth-tests-booted";
 /// The program of those whose tests install Debian packages.
 const PACKAGES: &str = "package";
-/// Those of booted hosts that take longer than their source tells.
-const LONG: &[&str] = &["logins", "inits"];
+/// Those that take longer than all others, or than their source tells: they begin first, since while
+/// the last one runs alone nothing else is done.
+const LONG: &[&str] = &[
+    "logins", "inits", "berthd", "boot", "keys", "sweep", "people",
+];
 /// Test programs that run at once.
 const SIDE_BY_SIDE: usize = 2;
 /// Those of booted hosts, which wait for boots and shutdowns much of the time.
@@ -134,10 +137,7 @@ fn everything(
         return Ok(());
     }
     let mut booted = with_matches(booted, filter)?;
-    booted.sort_by_key(|program| {
-        let long = LONG.contains(&program.name.as_str());
-        Reverse((long, images::pauses(program)))
-    });
+    booted.sort_by_key(|program| Reverse((is_long(program), images::pauses(program))));
     if !booted.is_empty() {
         if !all_hosts {
             image::build_and_make(workspace, progress, &images::of(&booted, filter)?)?;
@@ -158,6 +158,10 @@ fn everything(
     Ok(())
 }
 
+fn is_long(program: &Program) -> bool {
+    LONG.contains(&program.name.as_str())
+}
+
 fn none_of(wrong: &[String]) -> Result<String> {
     match wrong.is_empty() {
         true => Ok(String::new()),
@@ -176,9 +180,10 @@ fn what_needs_no_host(
         checks(workspace, progress, tally);
     }
     let programs = progress.during("building the tests", || libtest::build(workspace))?;
-    let (booted, plain): (Vec<_>, Vec<_>) = programs
+    let (booted, mut plain): (Vec<_>, Vec<_>) = programs
         .into_iter()
         .partition(|program| program.package == BOOTED);
+    plain.sort_by_key(|program| !is_long(program));
     run_all(progress, SIDE_BY_SIDE, &plain, filter, tally)?;
     if filter.is_none() {
         let doc = progress.during("examples in the documentation", || {

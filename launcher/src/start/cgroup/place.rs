@@ -75,10 +75,32 @@ impl CgroupPlace {
         let Ok(hierarchy) = Hierarchy::detect() else {
             return Ok(());
         };
+        match self.end(&hierarchy, ids) {
+            // The scope that root's containers are in goes with its last process: systemd removes it,
+            // and all that is in it, while this does so.
+            Err(_) if self.is_gone(&hierarchy) => Ok(()),
+            done => done,
+        }
+    }
+
+    fn is_gone(&self, hierarchy: &Hierarchy) -> bool {
+        let is_gone = |path: &str| {
+            let path = CgroupPath::new(path).map_err(fail);
+            matches!(path.and_then(|path| open(hierarchy, &path)), Ok(None))
+        };
+        match self {
+            Self::Together(path) => is_gone(path),
+            Self::Apart {
+                container, monitor, ..
+            } => is_gone(&container.path) && is_gone(&monitor.path),
+        }
+    }
+
+    fn end(&self, hierarchy: &Hierarchy, ids: &[IdMapping]) -> Result<()> {
         match self {
             Self::Together(path) => {
                 let path = CgroupPath::new(path).map_err(fail)?;
-                let Some(dir) = open(&hierarchy, &path)? else {
+                let Some(dir) = open(hierarchy, &path)? else {
                     return Ok(());
                 };
                 kill(&dir)?;
@@ -88,25 +110,25 @@ impl CgroupPlace {
                     Err(error) => return Err(fail(error)),
                 }
                 drop(dir);
-                remove(&hierarchy, &path)
+                remove(hierarchy, &path)
             }
             Self::Apart {
                 container,
                 payload,
                 monitor,
             } => {
-                let monitor_dir = monitor.open(&hierarchy)?;
+                let monitor_dir = monitor.open(hierarchy)?;
                 // Who might still act goes first.
                 monitor_dir.as_ref().map_or(Ok(()), kill)?;
-                if let Some(dir) = container.open(&hierarchy)? {
+                if let Some(dir) = container.open(hierarchy)? {
                     kill(&dir)?;
                     let payload = CgroupPath::new(payload).map_err(fail)?;
-                    let payload = open(&hierarchy, &payload)?;
+                    let payload = open(hierarchy, &payload)?;
                     payload.map_or(Ok(()), |payload| remains::empty(&payload, Root::Ids(ids)))?;
-                    remove(&hierarchy, &CgroupPath::new(&container.path).map_err(fail)?)?;
+                    remove(hierarchy, &CgroupPath::new(&container.path).map_err(fail)?)?;
                 }
                 match monitor_dir {
-                    Some(_) => remove(&hierarchy, &CgroupPath::new(&monitor.path).map_err(fail)?),
+                    Some(_) => remove(hierarchy, &CgroupPath::new(&monitor.path).map_err(fail)?),
                     None => Ok(()),
                 }
             }
