@@ -511,32 +511,28 @@ mod systemd_252 {
     }
 }
 
+/// What there is to see with systemd 257 and later, on hosts without LXC and machinectl.
+macro_rules! later_tests_on {
+    ($image:expr) => {
+        tests_on! { $image,
+            the_setting_is_known
+            sessions_are_hers_without_the_module
+            lighter_sessions_are_hers_too
+            the_module_finds_it_done
+            it_stays_hers
+            others_are_left_alone
+            pam_data_decides
+            pam_data_is_enough
+            all_else_is_as_before
+            she_prepares_no_leaf_for_root
+        }
+    };
+}
+
 mod systemd_257 {
-    tests_on! { Image::Trixie,
-        the_setting_is_known
-        sessions_are_hers_without_the_module
-        lighter_sessions_are_hers_too
-        the_module_finds_it_done
-        it_stays_hers
-        others_are_left_alone
-        pam_data_decides
-        pam_data_is_enough
-        all_else_is_as_before
-        she_prepares_no_leaf_for_root
-    }
+    later_tests_on! { Image::Trixie }
 }
 
 mod systemd_262 {
-    tests_on! { Image::Forky,
-        the_setting_is_known
-        sessions_are_hers_without_the_module
-        lighter_sessions_are_hers_too
-        the_module_finds_it_done
-        it_stays_hers
-        others_are_left_alone
-        pam_data_decides
-        pam_data_is_enough
-        all_else_is_as_before
-        she_prepares_no_leaf_for_root
-    }
+    later_tests_on! { Image::Forky }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Machine {
     pub(crate) memory: u32,
     /// The one processor that it runs on. The kernel and the programs in it are processes that take
     /// turns at every system call: on two processors each turn waits for the other to wake up, and
-    /// everything takes half as long again.
+    /// everything takes twice as long.
     pub(crate) processor: usize,
     /// More words for the kernel's command line.
     pub(crate) arguments: Vec<String>,

@@ -99,11 +99,7 @@ impl Host {
     /// Turns a host on that is off: the same disk, the next boot.
     pub fn boot_again(&self) -> Result<()> {
         let mut running = self.lock()?;
-        if running.is_some() {
-            bail!("the host is on already");
-        }
-        let cgroups = *self.cgroups.lock().map_err(|_| panicked())?;
-        let guest = Guest::start(&self.machine, self.image.cgroup_arguments(cgroups))?;
+        let guest = self.turn_on(running.as_ref())?;
         let who = ("root", Port::Root);
         let dir = &self.machine.dir;
         let root = Connection::open(guest.namespaces(), dir, &self.key, who, "root", BOOT_LIMIT)
@@ -116,13 +112,21 @@ impl Host {
         Ok(())
     }
 
+    fn turn_on(&self, running: Option<&Running>) -> Result<Guest> {
+        if running.is_some() {
+            bail!("the host is on already");
+        }
+        let cgroups = *self.cgroups.lock().map_err(|_| panicked())?;
+        Guest::start(&self.machine, self.image.cgroup_arguments(cgroups))
+    }
+
     /// Turns a host on that is off, and cuts its power as soon as console or journal have `text` once
     /// more than before: in the middle of a boot.
     pub fn boot_and_cut_at(&self, text: &str) -> Result<()> {
-        let cgroups = *self.cgroups.lock().map_err(|_| panicked())?;
+        let running = self.lock()?;
         let count = || -> Result<usize> { Ok(self.console()?.matches(text).count()) };
         let before = count()?;
-        let mut guest = Guest::start(&self.machine, self.image.cgroup_arguments(cgroups))?;
+        let mut guest = self.turn_on(running.as_ref())?;
         let end = Instant::now() + BOOT_LIMIT;
         while count()? == before {
             if Instant::now() > end {

@@ -71,15 +71,10 @@ const SCRIPTS: Init = Init {
 
 impl Image {
     /// Every image, in the order of their declaration.
-    pub const ALL: [Self; 7] = [
-        Self::Stock,
-        Self::Berth,
-        Self::Trixie,
-        Self::Tools,
-        Self::Sysvinit,
-        Self::Openrc,
-        Self::Forky,
-    ];
+    pub const ALL: [Self; 7] = {
+        let [stock, berth, trixie, tools, sysvinit, openrc] = Self::RELEASES;
+        [stock, berth, trixie, tools, sysvinit, openrc, Self::Forky]
+    };
 
     /// Those that are made when none is named. What changes every day is made only by name.
     pub const RELEASES: [Self; 6] = [
